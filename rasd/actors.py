@@ -1,0 +1,213 @@
+"""The actor lexicon: find the mentions of conflict actors in raw text, with code-point offsets.
+
+Matching is by words: vowel marks, tatweel and spelling habits (hamza, ta marbuta, alif maqsura, ميليشيا/مليشيا, ـون/ـين)
+are ignored, the proclitics و ف ب ل ك may stand before a name, and the longest alias wins. A surface never contains a
+proclitic, except that a word with للـ is kept whole.
+
+The same words name different armies in different years and wars: a mention is resolved by the date, then by the
+conflict that the text is about. A *generic* alias ("الجيش", "المقاومة") counts only where that conflict is evident.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+WORD = re.compile(r"[\w\u064b-\u065f\u0670\u200c\u200d]+")
+IGNORED = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f]")
+SPELLING = str.maketrans("أإآٱىةؤئیکگ", "اااايهوييكك")
+MILITIA = re.compile("^(ال)?م[ي]?ليشي(?:ا|ات|اوي|اوات)$")
+# One or two proclitics; what is left must be a word of the alias.
+PROCLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "وك", "فب", "فل", "فك")
+
+
+class LexiconError(ValueError):
+    """A lexicon that cannot be used; the message names the file, the value and the fix."""
+
+
+@dataclass(frozen=True)
+class Alias:
+    """One name of one actor. `usual_stance` is a prior for baselines, never a label."""
+
+    actor: str
+    text: str
+    usual_stance: str
+    generic: bool = False
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A party to one or more conflicts, between two dates (inclusive; None = open)."""
+
+    id: str
+    name_en: str
+    name_ar: str
+    conflicts: tuple[str, ...]
+    since: date | None
+    until: date | None
+    aliases: tuple[Alias, ...]
+
+    def is_active(self, day: date | None) -> bool:
+        """Say whether the actor exists on that day; True where the day is unknown."""
+        return day is None or ((self.since is None or self.since <= day) and (self.until is None or day <= self.until))
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A name as it occurs: `text[start:end] == surface`, offsets in code points."""
+
+    actor: str
+    surface: str
+    start: int
+    end: int
+    alias: Alias
+
+
+def fold_word(word: str) -> str:
+    """Return the word with marks dropped and spelling habits unified."""
+    folded = IGNORED.sub("", word).translate(SPELLING)
+    folded = MILITIA.sub(lambda m: (m[1] or "") + "ميليشيا", folded)
+    return folded[:-2] + "ين" if folded.endswith("ون") and len(folded) > 4 else folded
+
+
+class ActorLexicon:
+    """All actors, with an index from folded alias words to the aliases that they may be."""
+
+    def __init__(self, actors: Iterable[Actor], places: dict[str, Sequence[str]]) -> None:
+        """Index the aliases; `places` maps each conflict to words that show that a text is about it."""
+        self.actors = {actor.id: actor for actor in actors}
+        self._aliases: dict[tuple[str, ...], list[Alias]] = {}
+        for actor in self.actors.values():
+            for alias in actor.aliases:
+                key = tuple(fold_word(word) for word in WORD.findall(alias.text))
+                self._aliases.setdefault(key, []).append(alias)
+        self._prefixes = {key[:n] for key in self._aliases for n in range(1, len(key) + 1)}
+        self._place_words: dict[str, list[str]] = {}
+        for conflict, names in places.items():
+            for name in names:
+                self._place_words.setdefault(" ".join(map(fold_word, name.split())), []).append(conflict)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "ActorLexicon":
+        """Read a lexicon from its JSON file."""
+        plain = json.loads(Path(path).read_text(encoding="utf-8"))
+        actors = [_read_actor(entry, f"{path}, actor {number}") for number, entry in enumerate(plain["actors"], 1)]
+        known = set(plain["conflicts"])
+        for actor in actors:
+            if unknown := set(actor.conflicts) - known:
+                raise LexiconError(
+                    f"{path}, actor {actor.id!r}: unknown conflict {sorted(unknown)}; use {sorted(known)}"
+                )
+        return cls(actors, plain["conflicts"])
+
+    def find(self, text: str, published: date | None = None, context: str | None = None) -> list[Mention]:
+        """Return the mentions in the text, in order, none overlapping.
+
+        `context` is the wider text (the article) that shows which conflict a generic alias belongs to; without it the
+        text itself must show it.
+        """
+        conflicts = self.conflict_evidence(context if context is not None else text, published)
+        mentions = []
+        for start, end, aliases in self._matches(text):
+            alias = self._resolve(aliases, published, conflicts)
+            if alias is not None:
+                mentions.append(Mention(alias.actor, text[start:end], start, end, alias))
+        return mentions
+
+    def conflict_evidence(self, text: str, published: date | None = None) -> Counter[str]:
+        """Count what points at each conflict: places, and names that can only mean one actor."""
+        words = [match.group() for match in WORD.finditer(text)]
+        evidence: Counter[str] = Counter()
+        for first, second in zip(words, [*words[1:], ""], strict=True):
+            for candidate, _ in _without_proclitics(first):
+                for name in (f"{candidate} {fold_word(second)}", candidate):
+                    evidence.update(self._place_words.get(name, ()))
+        for _, _, aliases in self._matches(text):
+            fitting = [a for a in aliases if self.actors[a.actor].is_active(published)]
+            if len(fitting) == 1 and not fitting[0].generic:
+                evidence.update(self.actors[fitting[0].actor].conflicts)
+        return evidence
+
+    def _matches(self, text: str) -> Iterator[tuple[int, int, list[Alias]]]:
+        words = [(match.start(), match.end(), match.group()) for match in WORD.finditer(text)]
+        index = 0
+        while index < len(words):
+            match = self._longest_match(words, index)
+            if match is None:
+                index += 1
+                continue
+            start, length, aliases = match
+            yield start, words[index + length - 1][1], aliases
+            index += length
+
+    def _longest_match(self, words: list[tuple[int, int, str]], index: int) -> tuple[int, int, list[Alias]] | None:
+        """Return (start offset, length in words, aliases) of the longest alias that begins at that word."""
+        best = None
+        start, _, raw = words[index]
+        for folded, clitics in _without_proclitics(raw):
+            key: tuple[str, ...] = (folded,)
+            length = 1
+            while key in self._prefixes:
+                if key in self._aliases and (best is None or length > best[1]):
+                    best = (start + _offset_of_letter(raw, clitics), length, self._aliases[key])
+                if index + length == len(words):
+                    break
+                key = (*key, fold_word(words[index + length][2]))
+                length += 1
+        return best
+
+    def _resolve(self, aliases: list[Alias], day: date | None, conflicts: Counter[str]) -> Alias | None:
+        """Choose among the aliases that share the words: by date, then by conflict, then by the lexicon's order."""
+
+        def evidence(alias: Alias) -> int:
+            return max(conflicts[c] for c in self.actors[alias.actor].conflicts)
+
+        fitting = [alias for alias in aliases if self.actors[alias.actor].is_active(day)]
+        best = max(fitting, key=evidence, default=None)
+        if best is None or not best.generic:
+            return best
+        top = max(conflicts.values(), default=0)
+        return best if top > 0 and evidence(best) == top else None
+
+
+def _without_proclitics(raw: str) -> Iterator[tuple[str, int]]:
+    """Yield the folded word as it is, then without its possible proclitics, each with the number of letters cut off.
+
+    للجيش also yields الجيش with nothing cut: the article's alef is not written there, so the word stays whole.
+    """
+    letters = IGNORED.sub("", raw)
+    yield fold_word(letters), 0
+    for clitic in PROCLITICS:
+        rest = letters[len(clitic) :]
+        if letters.startswith(clitic) and len(rest) >= 3:
+            yield fold_word(rest), len(clitic)
+            if clitic.endswith("ل") and rest.startswith("ل"):
+                yield fold_word("ا" + rest), len(clitic) - 1
+
+
+def _offset_of_letter(raw: str, number: int) -> int:
+    """Return the offset of the letter of that number (from 0) in a word that may hold vowel marks."""
+    return [at for at, char in enumerate(raw) if not IGNORED.match(char)][number]
+
+
+def _read_actor(entry: dict[str, object], source: str) -> Actor:
+    try:
+        aliases = tuple(Alias(actor=str(entry["id"]), **alias) for alias in entry["aliases"])  # type: ignore[attr-defined]
+        return Actor(
+            id=str(entry["id"]),
+            name_en=str(entry["name_en"]),
+            name_ar=str(entry["name_ar"]),
+            conflicts=tuple(entry["conflicts"]),  # type: ignore[arg-type]
+            since=_day(entry.get("since")),
+            until=_day(entry.get("until")),
+            aliases=aliases,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise LexiconError(f"{source}: {error}; see configs/actors.json for the fields") from error
+
+
+def _day(value: object) -> date | None:
+    return None if value is None else date.fromisoformat(str(value))

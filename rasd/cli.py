@@ -1,0 +1,141 @@
+"""The `rasd` command: `rasd predict FILE…|-`, `rasd export MODEL`."""
+
+import json
+import sys
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rasd.documents import Columns, Document, Format, Reject, read_documents
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+errors = Console(stderr=True)
+DEFAULT_MODEL = Path("runs/embedded/model")
+CHUNK = 16  # documents that share batches
+STANCE_COLOURS = {"hostile": "red", "neutral": "white", "supportive": "green"}
+
+
+@app.callback()
+def main() -> None:
+    """Conflict events and outlet stance in Arabic news."""
+
+
+@app.command()
+def predict(
+    files: Annotated[
+        list[str], typer.Argument(help="Files (.txt .jsonl .csv, also .gz; .parquet), or - for standard input.")
+    ],
+    model: Annotated[str, typer.Option(help="Checkpoint folder or Hub id.")] = str(DEFAULT_MODEL),
+    form: Annotated[
+        Format, typer.Option("--format", help="Kind of input, where the file name does not say it.")
+    ] = "auto",
+    runtime: Annotated[str, typer.Option(help="auto, torch or onnx.")] = "auto",
+    outlet: Annotated[str | None, typer.Option(help="Outlet of documents that name none.")] = None,
+    published: Annotated[str | None, typer.Option(help="Date (YYYY-MM-DD) of documents that have none.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Field that holds the article's text.")] = None,
+    all_events: Annotated[bool, typer.Option("--all-events", help="Every event type with its probability.")] = False,
+    as_json: Annotated[
+        bool | None, typer.Option("--json/--table", help="JSON lines (the default when piped) or a table.")
+    ] = None,
+) -> None:
+    """Say which conflict events each span tells, and the outlet's stance toward each actor it names."""
+    day = _parse_day(published)
+    columns = Columns(text=(text_column,)) if text_column else Columns()
+    classifier = _load(model, runtime)
+    to_json = as_json if as_json is not None else not sys.stdout.isatty()
+    rejected = done = 0
+    stream = (item for name in files for item in read_documents(name, form, columns))
+    while chunk := list(islice(stream, CHUNK)):
+        documents = [item for item in chunk if isinstance(item, Document)]
+        for item in chunk:
+            if isinstance(item, Reject):
+                errors.print(f"rejected: {item}", style="red", markup=False, highlight=False, soft_wrap=True)
+        articles = [(d.text, d.outlet or outlet, d.published or day) for d in documents]
+        predictions = classifier.predict_articles(articles, all_events=all_events, progress=sys.stderr.isatty())
+        for document, prediction in zip(documents, predictions, strict=True):
+            row = {"id": document.id, **prediction.to_dict()}
+            if not prediction.spans:
+                row["note"] = "no Arabic text" if document.text.strip() else "empty text"
+                errors.print(f"note: {document.id}: {row['note']}, nothing to predict", markup=False, soft_wrap=True)
+            _print_json(row) if to_json else _print_table(row)
+        rejected += len(chunk) - len(documents)
+        done += len(documents)
+    if rejected:
+        errors.print(f"{done} documents read, {rejected} rejected", style="red")
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+) -> None:
+    """Write model.onnx into a checkpoint folder, for `--runtime onnx`."""
+    from rasd.runtimes import export_onnx  # torch is loaded only when needed
+
+    try:
+        errors.print(f"written: {export_onnx(model)}", markup=False)
+    except (OSError, RuntimeError) as error:
+        _fail(error)
+
+
+def _load(model: str, runtime: str) -> Any:
+    from transformers.utils import logging
+
+    from rasd.inference import Classifier  # torch is loaded only when needed
+
+    logging.disable_progress_bar()
+    try:
+        return Classifier.from_pretrained(model, runtime=runtime)  # type: ignore[arg-type]
+    except (OSError, RuntimeError, ValueError) as error:
+        _fail(error)
+
+
+def _fail(error: Exception) -> None:
+    errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(2) from error
+
+
+def _parse_day(value: str | None) -> date | None:
+    try:
+        return None if value is None else date.fromisoformat(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{value!r} is no date; write YYYY-MM-DD", param_hint="--published") from error
+
+
+def _print_json(row: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _print_table(row: dict[str, Any]) -> None:
+    table = Table(title=Text(f"{row['id']} · {row['outlet'] or '–'} · {row['published'] or '–'}"), show_lines=True)
+    table.add_column("events")
+    table.add_column("stance of the outlet")
+    table.add_column("span", justify="right", ratio=1)
+    for span in row["spans"]:
+        table.add_row(_events_cell(span["events"]), _stances_cell(span["stances"]), Text(span["text"]))
+    Console().print(table)
+
+
+def _events_cell(events: list[dict[str, Any]]) -> Text:
+    lines = [f"{e['type']} {e['probability']:.2f}\n  {e['modality']} {e['modality_probability']:.2f}" for e in events]
+    return Text("\n".join(lines) or "–")
+
+
+def _stances_cell(stances: list[dict[str, Any]]) -> Text:
+    cell = Text()
+    for stance in stances:
+        colour = STANCE_COLOURS.get(stance["stance"], "white")
+        cell.append(f"{stance['stance']} {stance['probability']:.2f}", style=colour)
+        cell.append(f" {stance['actor'] or '?'}\n  {stance['surface']}\n")
+    return cell if cell else Text("–")
+
+
+if __name__ == "__main__":
+    app()

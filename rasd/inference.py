@@ -1,0 +1,275 @@
+"""`Classifier`: spans or articles in, typed predictions out, always in the same order.
+
+from rasd import Classifier
+clf = Classifier.from_pretrained("runs/embedded/model")
+clf.predict(["شنّت القوات هجوماً على البلدة"])
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from huggingface_hub import snapshot_download
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from rasd.actors import ActorLexicon, Mention
+from rasd.labels import LabelSchema
+from rasd.modeling import (
+    LEXICON_FILE,
+    STANCE_GROUP,
+    ArticlePrediction,
+    FloatArray,
+    SpanPrediction,
+    StancePrediction,
+    check_is_conflict_schema,
+    decode_events,
+    decode_exclusive,
+    merge_windows,
+    no_events,
+    probabilities,
+)
+from rasd.runtimes import Runtime, RuntimeName, load_runtime
+from rasd.spans import cut_spans, has_arabic
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.txt", "*.onnx"]
+BATCH_TOKENS = 4096  # padded tokens in one batch
+WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
+
+
+@dataclass(frozen=True)
+class Target:
+    """A surface that a stance is asked about, with its place in the span's text."""
+
+    actor: str | None
+    surface: str
+    start: int
+    end: int
+
+
+class Classifier:
+    """A checkpoint ready to read spans and articles."""
+
+    def __init__(
+        self, runtime: Runtime, tokenizer: PreTrainedTokenizerBase, lexicon: ActorLexicon | None = None
+    ) -> None:
+        """Join the parts of a checkpoint; use `from_pretrained` to load them."""
+        self.runtime = runtime
+        self.tokenizer = tokenizer
+        self.lexicon = lexicon
+        self.schema = LabelSchema.from_config(runtime.config)
+        check_is_conflict_schema(self.schema)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_repo: str | Path,
+        *,
+        runtime: RuntimeName = "auto",
+        lexicon: ActorLexicon | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+    ) -> "Classifier":
+        """Load a checkpoint from a folder or a Hub repo, with the actor lexicon that it carries or the one given."""
+        folder = Path(path_or_repo)
+        if not folder.is_dir():
+            if folder.is_absolute() or str(path_or_repo).count("/") != 1:
+                raise FileNotFoundError(f"{path_or_repo}: neither a checkpoint folder nor a Hub id (owner/name)")
+            folder = Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=CHECKPOINT_FILES))
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(
+                f"{folder} has no config.json: it is no checkpoint; train one with `python -m train`"
+            )
+        if lexicon is None and (folder / LEXICON_FILE).is_file():
+            lexicon = ActorLexicon.load(folder / LEXICON_FILE)
+        return cls(load_runtime(folder, runtime, device), AutoTokenizer.from_pretrained(folder), lexicon)
+
+    def predict(
+        self,
+        spans: Sequence[str],
+        actors: Sequence[Sequence[str]] | None = None,
+        *,
+        all_events: bool = False,
+        published: date | None = None,
+        progress: bool = False,
+    ) -> list[SpanPrediction]:
+        """Return one prediction a span, in order.
+
+        `actors` asks for the stance toward exactly these surfaces, one list a span; without it the lexicon finds the
+        actors (`published` helps it to tell armies of the same name apart). `all_events` returns every event type with
+        its probability, not only those at or above 0.5. A span longer than the model reads at once is read in
+        overlapping windows; a span without Arabic letters tells nothing.
+        """
+        _check_spans(spans, actors)
+        if actors is not None:
+            targets = [self._given_targets(i, spans[i], actors[i], published) for i in range(len(spans))]
+        else:
+            targets = [self._found_targets(span, published) for span in spans]
+        return self._predict(list(spans), targets, [0] * len(spans), all_events, progress)
+
+    def predict_article(
+        self, text: str, outlet: str | None = None, published: date | None = None, *, all_events: bool = False
+    ) -> ArticlePrediction:
+        """Cut one article into spans and predict each; every offset points into `text`."""
+        return self.predict_articles([(text, outlet, published)], all_events=all_events)[0]
+
+    def predict_articles(
+        self,
+        articles: Iterable[tuple[str, str | None, date | None]],
+        *,
+        all_events: bool = False,
+        progress: bool = False,
+    ) -> list[ArticlePrediction]:
+        """Predict several articles (text, outlet, published) in shared batches; the result is in the same order."""
+        texts: list[str] = []
+        starts: list[int] = []
+        targets: list[list[Target]] = []
+        cuts = []
+        for text, outlet, published in articles:
+            spans, skipped = cut_spans(text)
+            texts += [span.text for span in spans]
+            starts += [span.start for span in spans]
+            targets += [self._found_targets(span.text, published, context=text) for span in spans]
+            cuts.append((outlet, published, len(spans), skipped))
+        predictions = iter(self._predict(texts, targets, starts, all_events, progress))
+        return [
+            ArticlePrediction(outlet, published, tuple(next(predictions) for _ in range(count)), tuple(skipped))
+            for outlet, published, count, skipped in cuts
+        ]
+
+    def logits(self, pairs: Sequence[tuple[str, str | None]], *, progress: bool = False) -> FloatArray:
+        """Return raw logits of shape (pairs, labels) for (span, None) or (span, actor surface), in order."""
+        result = np.zeros((len(pairs), len(self.schema.label_names())), dtype=np.float32)
+        encoded = self._encode(pairs)
+        with tqdm(total=len(pairs), desc="predict", unit="pass", disable=not progress) as bar:
+            for batch in _batches([len(ids) for ids in encoded["input_ids"]]):
+                features = {name: [rows[i] for i in batch] for name, rows in encoded.items()}
+                padded = self.tokenizer.pad(features, return_tensors="np")
+                result[batch] = self.runtime.logits({name: np.asarray(v, np.int64) for name, v in padded.items()})
+                bar.update(len(batch))
+        return result
+
+    def _encode(self, pairs: Sequence[tuple[str, str | None]]) -> dict[str, list[list[int]]]:
+        """Tokenise each pair; both forms in one list, since padding wants them together."""
+        encoded: dict[str, list[list[int]]] = {name: [] for name in self.tokenizer.model_input_names}
+        for first, second in pairs:
+            one = (
+                self.tokenizer(first, second, truncation="longest_first")
+                if second
+                else self.tokenizer(first, truncation=True)
+            )
+            for name in encoded:
+                encoded[name].append(one[name])
+        return encoded
+
+    def _predict(
+        self, texts: list[str], targets: list[list[Target]], starts: list[int], all_events: bool, progress: bool
+    ) -> list[SpanPrediction]:
+        windows = [self._windows(text) for text in texts]
+        pairs: list[tuple[str, str | None]] = []
+        for text, pieces, wanted in zip(texts, windows, targets, strict=True):
+            pairs += [(text[a:b], None) for a, b in pieces]
+            pairs += [(text[slice(*_window_of(target, pieces))], target.surface) for target in wanted if pieces]
+        rows = iter(probabilities(self.logits(pairs, progress=progress), self.schema))
+        return [
+            self._assemble(text, start, pieces, wanted, rows, all_events)
+            for text, start, pieces, wanted in zip(texts, starts, windows, targets, strict=True)
+        ]
+
+    def _assemble(
+        self,
+        text: str,
+        start: int,
+        pieces: list[tuple[int, int]],
+        targets: list[Target],
+        rows: Iterator[FloatArray],
+        all_events: bool,
+    ) -> SpanPrediction:
+        """Take a span's rows off the iterator and make its prediction of them."""
+        own = [next(rows) for _ in pieces]
+        row = merge_windows(np.stack(own), self.schema) if own else no_events(self.schema)
+        stances = []
+        for target in targets if pieces else []:
+            stance, probability = decode_exclusive(next(rows), self.schema, STANCE_GROUP)
+            at, to = start + target.start, start + target.end
+            stances.append(StancePrediction(target.actor, target.surface, at, to, stance, probability))
+        events = decode_events(row, self.schema, all_events=all_events)
+        return SpanPrediction(text, start, start + len(text), events, tuple(stances))
+
+    def _windows(self, text: str) -> list[tuple[int, int]]:
+        """Return the offsets of the pieces that the model reads one at a time; none where nothing is Arabic."""
+        if not has_arabic(text):
+            return []
+        room = self.tokenizer.model_max_length - self.tokenizer.num_special_tokens_to_add() - WINDOW_OVERLAP
+        if len(text) <= room:  # a token is at least one character
+            return [(0, len(text))]
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
+            "offset_mapping"
+        ]
+        if len(offsets) <= room:
+            return [(0, len(text))]
+        logger.info("a span of %d tokens is read in windows of %d", len(offsets), room)
+        firsts = range(0, len(offsets) - WINDOW_OVERLAP, room - WINDOW_OVERLAP)
+        return [(offsets[i][0], offsets[min(i + room, len(offsets)) - 1][1]) for i in firsts]
+
+    def _found_targets(self, text: str, published: date | None, context: str | None = None) -> list[Target]:
+        """Return one target for each actor that the lexicon finds: its longest mention, the first of equals."""
+        if self.lexicon is None:
+            return []
+        longest: dict[str, Mention] = {}
+        for mention in self.lexicon.find(text, published, context):
+            known = longest.get(mention.actor)
+            if known is None or len(mention.surface) > len(known.surface):
+                longest[mention.actor] = mention
+        return [Target(m.actor, m.surface, m.start, m.end) for m in sorted(longest.values(), key=lambda m: m.start)]
+
+    def _given_targets(self, index: int, text: str, surfaces: Sequence[str], published: date | None) -> list[Target]:
+        mentions = self.lexicon.find(text, published) if self.lexicon else []
+        targets = []
+        for surface in surfaces:
+            start = text.find(surface) if surface else -1
+            if start < 0:
+                raise ValueError(
+                    f"actors[{index}]: {surface!r} does not occur in the span; give it as it is written there"
+                )
+            end = start + len(surface)
+            actor = next((m.actor for m in mentions if m.start < end and start < m.end), None)
+            targets.append(Target(actor, surface, start, end))
+        return targets
+
+
+def _check_spans(spans: Sequence[str], actors: Sequence[Sequence[str]] | None) -> None:
+    if isinstance(spans, str):
+        raise TypeError("spans must be a list of strings; for one span write [span]")
+    for index, span in enumerate(spans):
+        if not isinstance(span, str):
+            raise TypeError(f"spans[{index}] is {type(span).__name__}, not a string")
+    if actors is not None:
+        if len(actors) != len(spans):
+            raise ValueError(f"{len(actors)} lists of actors for {len(spans)} spans; give one list a span, [] for none")
+        for index, surfaces in enumerate(actors):
+            if isinstance(surfaces, str):
+                raise TypeError(f"actors[{index}] is a string; give a list of surfaces, [] for none")
+
+
+def _window_of(target: Target, pieces: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the first piece that holds the whole target, else the one in which it begins."""
+    whole = [piece for piece in pieces if piece[0] <= target.start and target.end <= piece[1]]
+    return whole[0] if whole else next(piece for piece in pieces if target.start < piece[1])
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield indices in batches of similar length, each within `BATCH_TOKENS` padded tokens, the longest first."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -1,0 +1,165 @@
+"""Cut an article into spans: paragraphs of the raw text, with code-point offsets into it.
+
+A span is one paragraph, or one sentence of a very long paragraph. Menus, counters and "most read" lists are no spans;
+a repeated headline is dropped. Nothing vanishes silently: what is left out comes back with its offsets and the reason.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from icu4py.breakers import SentenceBreaker
+
+LONG_PARAGRAPH = 150  # words; a longer paragraph is cut into sentences
+LONG_SENTENCE = 150  # words; a longer sentence is cut at punctuation, else at white space
+HEADLINE_WORDS = 25
+RELATED_WORDS = 18  # a longer line after "most read" is prose again
+
+ARABIC_LETTER = re.compile("[\u0620-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]")
+LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+WORD = re.compile(r"\S+")
+NOT_LETTERS = re.compile(r"[\W_]+")
+# "د." before a name, single-letter initials, "ا.ف.ب": no sentence ends there.
+ABBREVIATION = re.compile(r"(?:^|[\s(\[«\"“.])(?:[\u0621-\u064a]|أ\.د|إلخ|ص\.ب)\.\s*$")
+QUOTES = {"«": "»", "“": "”", "(": ")", "[": "]"}
+
+RELATED_HEADER = re.compile(
+    r"^\W*(?:ال[أا]كثر (?:قراء[ةه]|مشاهد[ةه]|تداولا)|[اإ]قر[أا](?:وا)? [أا]يض[ااً]+|مواضيع (?:ذات صل[ةه]|متعلق[ةه])"
+    r"|[أا]خبار (?:ذات صل[ةه]|متعلق[ةه])|مقالات (?:ذات صل[ةه]|مشابه[ةه]))\W*$"
+)
+BOILERPLATE = re.compile(
+    r"""^\W*(?:
+      (?:عدد\s+)?(?:ال)?(?:تعليق(?:ات)?|مشاهد(?:ات|ة|ه)|زيار(?:ات|ة|ه)|قراء(?:ات|ة|ه))\s*[:(\[]?\s*[\d٠-٩.,٬]+\W*
+    | (?:[\d٠-٩.,٬]+|لا\s+توجد|لا\s+يوجد)\s+(?:تعليق(?:ات)?|مشاهد(?:ات|ة|ه)|قراء(?:ات|ة|ه))
+    | (?:[أا]ضف|اكتب|[اأ]ترك)\s+(?:تعليق\w*|رد\w*)
+    | (?:حجم\s+الخط|طباع[ةه]|مشارك[ةه]|شارك(?:ها|نا|ه)?|تغريد|[إا]رسال(?:\s+إلى\s+صديق)?|نسخ\s+الرابط)(?:\s+\S+){0,4}
+    | (?:تابعنا|تابعونا|للاشتراك|اشترك(?:وا)?|انضم(?:وا)?)\s+(?:على|في|عبر|إلى|الى|ب)\S*.{0,80}
+    | (?:جميع\s+الحقوق|حقوق\s+(?:النشر|الطبع))\s+محفوظ.{0,80}
+    | (?:الرئيسي[ةه]|القائم[ةه]\s+الرئيسي[ةه]|تسجيل\s+الدخول|كلم[ةه]\s+السر|[اإ]سم\s+المستخدم)(?:\s+\S+){0,6}
+    | (?:اقر[أا]|شاهد)\s+(?:[أا]يض[اًا]+|المزيد)\s*:.{0,150}
+    | (?:المصدر|[اإ]عداد|تحرير)\s*:\s*\S+(?:\s+\S+){0,5}
+    )\W*$""",
+    re.VERBOSE,
+)
+
+Reason = Literal["boilerplate", "related articles", "repeated headline", "no Arabic letters"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of the raw text: `text == raw[start:end]`, offsets in code points, end-exclusive."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class SkippedSpan:
+    """A piece of the raw text that is no span, and why."""
+
+    start: int
+    end: int
+    reason: Reason
+
+
+def has_arabic(text: str) -> bool:
+    """Say whether there is an Arabic letter in the text."""
+    return ARABIC_LETTER.search(text) is not None
+
+
+def cut_spans(raw: str) -> tuple[list[Span], list[SkippedSpan]]:
+    """Cut raw article text into spans, in order; return them and what was left out."""
+    spans: list[Span] = []
+    skipped: list[SkippedSpan] = []
+    headline: str | None = None
+    in_related = False
+    for start, end in paragraphs(raw):
+        text = raw[start:end]
+        in_related = RELATED_HEADER.match(text) is not None or (in_related and _is_list_item(text))
+        key = NOT_LETTERS.sub(" ", text).strip()
+        reason = _skip_reason(text, in_related, key == headline)
+        if reason:
+            skipped.append(SkippedSpan(start, end, reason))
+            continue
+        if headline is None and len(text.split()) <= HEADLINE_WORDS:
+            headline = key
+        spans += [Span(raw[a:b], a, b) for a, b in cut_paragraph(raw, start, end)]
+    return spans, skipped
+
+
+def _skip_reason(text: str, in_related: bool, is_headline: bool) -> Reason | None:
+    if not has_arabic(text):
+        return "no Arabic letters"
+    if in_related:
+        return "related articles"
+    if is_headline:
+        return "repeated headline"
+    return "boilerplate" if len(text) < 200 and BOILERPLATE.match(text) else None
+
+
+def _is_list_item(text: str) -> bool:
+    return len(text.split()) <= RELATED_WORDS and not text.rstrip().endswith((".", "؟", "!", ":"))
+
+
+def paragraphs(raw: str) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the lines of a text, outer white space excluded, blank lines left out."""
+    for line in LINE.finditer(raw):
+        text = line.group()
+        if text.strip():
+            start = line.start() + len(text) - len(text.lstrip())
+            yield start, line.start() + len(text.rstrip())
+
+
+def cut_paragraph(raw: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of a paragraph, or of its sentences when it is longer than `LONG_PARAGRAPH` words."""
+    if len(raw[start:end].split()) <= LONG_PARAGRAPH:
+        yield start, end
+        return
+    for a, b in sentences(raw[start:end]):
+        for c, d in cut_long_sentence(raw[start + a : start + b]):
+            yield start + a + c, start + a + d
+
+
+def sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the sentences; none ends after an abbreviation or inside a quotation or bracket."""
+    start = at = 0
+    closing: list[str] = []
+    for segment in SentenceBreaker(text, "ar"):
+        at += len(segment)
+        _track_quotes(segment, closing)
+        is_long = len(text[start:at].split()) > LONG_SENTENCE  # an unclosed quotation must not swallow the rest
+        if (closing and not is_long) or ABBREVIATION.search(text[start:at]):
+            continue
+        closing.clear()
+        yield from _stripped(text, start, at)
+        start = at
+    yield from _stripped(text, start, len(text))
+
+
+def _track_quotes(segment: str, closing: list[str]) -> None:
+    for char in segment:
+        if closing and char == closing[-1]:
+            closing.pop()
+        elif char in QUOTES:
+            closing.append(QUOTES[char])
+
+
+def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    piece = text[start:end]
+    if piece.strip():
+        yield start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
+
+
+def cut_long_sentence(text: str) -> Iterator[tuple[int, int]]:
+    """Yield pieces of at most `LONG_SENTENCE` words, cut after the last comma in the second half where there is one."""
+    words = [match.span() for match in WORD.finditer(text)]
+    first = 0
+    while first < len(words):
+        last = min(first + LONG_SENTENCE, len(words)) - 1
+        if last + 1 < len(words):
+            commas = [i for i in range(first + LONG_SENTENCE // 2, last) if text[words[i][1] - 1] in "،؛,;.:"]
+            last = commas[-1] if commas else last
+        yield words[first][0], words[last][1]
+        first = last + 1

