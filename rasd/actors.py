@@ -1,8 +1,8 @@
 """The actor lexicon: find the mentions of conflict actors in raw text, with code-point offsets.
 
-Matching is by words: vowel marks, tatweel and spelling habits (hamza, ta marbuta, alif maqsura, ميليشيا/مليشيا, ـون/ـين)
-are ignored, the proclitics و ف ب ل ك may stand before a name, and the longest alias wins. A surface never contains a
-proclitic, except that a word with للـ is kept whole.
+Matching is by words: vowel marks, tatweel and spelling habits (hamza, ta marbuta, alif maqsura,
+ميليشيا/مليشيا, ـون/ـين) are ignored, the proclitics و ف ب ل ك may stand before a name, and the longest alias wins.
+A surface never contains a proclitic, except that a word with للـ is kept whole.
 
 The same words name different armies in different years and wars: a mention is resolved by the date, then by the
 conflict that the text is about. A *generic* alias ("الجيش", "المقاومة") counts only where that conflict is evident.
@@ -103,13 +103,13 @@ class ActorLexicon:
                 )
         return cls(actors, plain["conflicts"])
 
-    def find(self, text: str, published: date | None = None, context: str | None = None) -> list[Mention]:
+    def find(self, text: str, published: date | None = None, evidence: Counter[str] | None = None) -> list[Mention]:
         """Return the mentions in the text, in order, none overlapping.
 
-        `context` is the wider text (the article) that shows which conflict a generic alias belongs to; without it the
-        text itself must show it.
+        `evidence` says which conflict generic aliases belong to: `conflict_evidence` of the whole article, computed
+        once for all its spans. Without it the text itself must show the conflict.
         """
-        conflicts = self.conflict_evidence(context if context is not None else text, published)
+        conflicts = self.conflict_evidence(text, published) if evidence is None else evidence
         mentions = []
         for start, end, aliases in self._matches(text):
             alias = self._resolve(aliases, published, conflicts)

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -204,7 +205,8 @@ def start_pooling_as_mean(model: BertModel) -> None:
     after a last layer that begins as a mean of the tokens, the plain first-token pooler of BERT trains as well as
     mean pooling does, with no custom code.
     """
-    layer = model.encoder.layer[-1]
+    layer: Any = model.encoder.layer[-1]
+    pooler: Any = model.pooler
     eye = torch.eye(model.config.hidden_size)
     attention = layer.attention.self
     for dense in (attention.query, attention.key, layer.output.dense):
@@ -216,8 +218,8 @@ def start_pooling_as_mean(model: BertModel) -> None:
     for norm in (layer.attention.output.LayerNorm, layer.output.LayerNorm):
         norm.weight.fill_(1.0)
         norm.bias.zero_()
-    model.pooler.dense.weight.copy_(0.5 * eye)
-    model.pooler.dense.bias.zero_()
+    pooler.dense.weight.copy_(0.5 * eye)
+    pooler.dense.bias.zero_()
 
 
 def write_checkpoint(archive: EmbeddedArchive, folder: Path) -> None:

@@ -7,6 +7,7 @@ in its high half, and a weight is (half byte - 8) x scale.
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +30,12 @@ class EmbeddedArchive:
     def __init__(self, path: Path) -> None:
         """Read the header, the pieces and the tensor directory."""
         self.data: npt.NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
-        magic, version, *dims = struct.unpack_from("<4sI7i", self.data, 0)
+        magic, version, *dims = self._unpack("<4sI7i", 0)
         if (magic, version) != (b"E5S1", 1):
             raise BackboneError(f"{path}: not an E5S1 file of version 1 but {magic!r}, {version}")
         self.hidden, self.layers, self.heads, self.ffn, self.vocab, self.positions, self.types = dims
-        n_pieces = struct.unpack_from("<i", self.data, 44)[0]
-        blob_length = struct.unpack_from("<Q", self.data, 64)[0]
+        n_pieces = self._unpack("<i", 44)[0]
+        blob_length = self._unpack("<Q", 64)[0]
         at = 72
         bounds = self.data[at : at + 4 * (n_pieces + 1)].view("<u4")
         at += 4 * (n_pieces + 1)
@@ -43,18 +44,21 @@ class EmbeddedArchive:
         blob = self.data[at : at + blob_length].tobytes()
         at += blob_length
         self.pieces = [(blob[bounds[i] : bounds[i + 1]].decode("utf-8"), float(scores[i])) for i in range(n_pieces)]
-        at += 8 + struct.unpack_from("<I", self.data, at + 4)[0]  # the normaliser's table: we bring our own
+        at += 8 + self._unpack("<I", at + 4)[0]  # the normaliser's table: we bring our own
         self.directory = self._read_directory(at)
 
+    def _unpack(self, form: str, at: int) -> tuple[Any, ...]:
+        return struct.unpack(form, self.data[at : at + struct.calcsize(form)].tobytes())
+
     def _read_directory(self, at: int) -> dict[str, tuple[int, int, int, int]]:
-        count = struct.unpack_from("<i", self.data, at)[0]
+        count = self._unpack("<i", at)[0]
         at += 4
         directory = {}
         for _ in range(count):
-            length = struct.unpack_from("<H", self.data, at)[0]
+            length = self._unpack("<H", at)[0]
             name = self.data[at + 2 : at + 2 + length].tobytes().decode()
             at += 2 + length
-            directory[name] = struct.unpack_from("<BIQQ", self.data, at)
+            directory[name] = self._unpack("<BIQQ", at)
             at += struct.calcsize("<BIQQ")
         return directory
 

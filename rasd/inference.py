@@ -6,6 +6,7 @@ clf.predict(["شنّت القوات هجوماً على البلدة"])
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +39,7 @@ from rasd.spans import cut_spans, has_arabic
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.txt", "*.onnx"]
+Pair = tuple[str, str | None]
 BATCH_TOKENS = 4096  # padded tokens in one batch
 WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
 
@@ -134,7 +136,8 @@ class Classifier:
             spans, skipped = cut_spans(text)
             texts += [span.text for span in spans]
             starts += [span.start for span in spans]
-            targets += [self._found_targets(span.text, published, context=text) for span in spans]
+            evidence = self.lexicon.conflict_evidence(text, published) if self.lexicon else None
+            targets += [self._found_targets(span.text, published, evidence) for span in spans]
             cuts.append((outlet, published, len(spans), skipped))
         predictions = iter(self._predict(texts, targets, starts, all_events, progress))
         return [
@@ -142,36 +145,38 @@ class Classifier:
             for outlet, published, count, skipped in cuts
         ]
 
-    def logits(self, pairs: Sequence[tuple[str, str | None]], *, progress: bool = False) -> FloatArray:
-        """Return raw logits of shape (pairs, labels) for (span, None) or (span, actor surface), in order."""
-        result = np.zeros((len(pairs), len(self.schema.label_names())), dtype=np.float32)
-        encoded = self._encode(pairs)
-        with tqdm(total=len(pairs), desc="predict", unit="pass", disable=not progress) as bar:
-            for batch in _batches([len(ids) for ids in encoded["input_ids"]]):
-                features = {name: [rows[i] for i in batch] for name, rows in encoded.items()}
-                padded = self.tokenizer.pad(features, return_tensors="np")
+    def logits(self, pairs: Sequence[Pair], *, progress: bool = False) -> FloatArray:
+        """Return raw logits of shape (pairs, labels) for (span, None) or (span, actor surface), in order.
+
+        Equal pairs, frequent in wire copy, are computed once.
+        """
+        places = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
+        encoded = self._encode(list(places))
+        result = np.zeros((len(places), len(self.schema.label_names())), dtype=np.float32)
+        with tqdm(total=len(places), desc="predict", unit="pass", disable=not progress) as bar:
+            for batch in _batches([len(features["input_ids"]) for features in encoded]):
+                padded = self.tokenizer.pad([encoded[i] for i in batch], return_tensors="np")
                 result[batch] = self.runtime.logits({name: np.asarray(v, np.int64) for name, v in padded.items()})
                 bar.update(len(batch))
-        return result
+        return result[[places[pair] for pair in pairs]]
 
-    def _encode(self, pairs: Sequence[tuple[str, str | None]]) -> dict[str, list[list[int]]]:
-        """Tokenise each pair; both forms in one list, since padding wants them together."""
-        encoded: dict[str, list[list[int]]] = {name: [] for name in self.tokenizer.model_input_names}
-        for first, second in pairs:
-            one = (
-                self.tokenizer(first, second, truncation="longest_first")
-                if second
-                else self.tokenizer(first, truncation=True)
-            )
-            for name in encoded:
-                encoded[name].append(one[name])
-        return encoded
+    def _encode(self, pairs: Sequence[Pair]) -> list[dict[str, list[int]]]:
+        """Return the features of each pair; the tokenizer gets all pairs of one form at once."""
+        features: list[dict[str, list[int]]] = [{} for _ in pairs]
+        for form in (False, True):
+            indices = [i for i, (_, actor) in enumerate(pairs) if (actor is not None) == form]
+            if indices:
+                columns = [[pairs[i][side] for i in indices] for side in range(1 + form)]
+                encoded = self.tokenizer(*columns, truncation="longest_first" if form else True)
+                for position, i in enumerate(indices):
+                    features[i] = {name: encoded[name][position] for name in self.tokenizer.model_input_names}
+        return features
 
     def _predict(
         self, texts: list[str], targets: list[list[Target]], starts: list[int], all_events: bool, progress: bool
     ) -> list[SpanPrediction]:
         windows = [self._windows(text) for text in texts]
-        pairs: list[tuple[str, str | None]] = []
+        pairs: list[Pair] = []
         for text, pieces, wanted in zip(texts, windows, targets, strict=True):
             pairs += [(text[a:b], None) for a, b in pieces]
             pairs += [(text[slice(*_window_of(target, pieces))], target.surface) for target in wanted if pieces]
@@ -217,12 +222,12 @@ class Classifier:
         firsts = range(0, len(offsets) - WINDOW_OVERLAP, room - WINDOW_OVERLAP)
         return [(offsets[i][0], offsets[min(i + room, len(offsets)) - 1][1]) for i in firsts]
 
-    def _found_targets(self, text: str, published: date | None, context: str | None = None) -> list[Target]:
+    def _found_targets(self, text: str, published: date | None, evidence: Counter[str] | None = None) -> list[Target]:
         """Return one target for each actor that the lexicon finds: its longest mention, the first of equals."""
         if self.lexicon is None:
             return []
         longest: dict[str, Mention] = {}
-        for mention in self.lexicon.find(text, published, context):
+        for mention in self.lexicon.find(text, published, evidence):
             known = longest.get(mention.actor)
             if known is None or len(mention.surface) > len(known.surface):
                 longest[mention.actor] = mention

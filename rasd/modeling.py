@@ -110,7 +110,8 @@ def build_classifier(
     fields = schema.config_fields() | {"classifier_dropout": dropout}
     if dropout is not None:
         fields |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    config = AutoConfig.from_pretrained(source, revision=revision, **fields)
+    config = AutoConfig.from_pretrained(source, revision=revision)
+    config.update(fields)  # as keyword arguments above, fields that the class does not know would be dropped
     return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config)
 
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig
 
 RuntimeName = Literal["auto", "torch", "onnx"]
 ONNX_FILE = "model.onnx"
@@ -75,7 +75,7 @@ def export_onnx(folder: Path) -> Path:
     if importlib.util.find_spec("onnxscript") is None:
         raise RuntimeError("the export needs onnx and onnxscript: pip install 'rasd[onnx]'")
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    names = ["input_ids", "attention_mask"]
+    names = AutoTokenizer.from_pretrained(folder).model_input_names
     sample = {name: torch.ones(2, 8, dtype=torch.int64) for name in names}
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
     unfinished = folder / f".{ONNX_FILE}"

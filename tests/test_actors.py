@@ -51,8 +51,9 @@ def test_the_date_decides_between_armies_of_the_same_name(lexicon):
 def test_generic_names_need_their_war(lexicon):
     assert found(lexicon, "أعلن الجيش انسحابه") == []
     assert found(lexicon, "أعلن الجيش انسحابه من الخرطوم", published=date(2024, 1, 1)) == [("saf", "الجيش")]
-    assert found(lexicon, "قصفت المقاومة الموقع", context="غزة: قصفت المقاومة الموقع") == [("hamas_pij", "المقاومة")]
-    assert found(lexicon, "قصفت المقاومة الموقع", context="تعز: قصفت المقاومة الموقع") == [("yem_gov", "المقاومة")]
+    for place, actor in (("غزة", "hamas_pij"), ("تعز", "yem_gov"), ("صيدا", "hezbollah")):
+        evidence = lexicon.conflict_evidence(f"من {place}. قصفت المقاومة الموقع")
+        assert found(lexicon, "قصفت المقاومة الموقع", evidence=evidence) == [(actor, "المقاومة")]
 
 
 def test_folding_unifies_what_outlets_spell_differently():

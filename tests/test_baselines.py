@@ -27,7 +27,7 @@ SPANS = dataset(
     row("لم تصل أي تعزيزات إلى الجبهة", [("reinforcement", "negated")]),
     row("وصف القيادي خصومه بأنهم «ميليشيا أسد»", [], [("syr_regime", "ميليشيا أسد", "neutral")]),
     row("سيفتح ممر إنساني غدا", [("civilian_corridor", "prospective")], []),
-    row("شارك أبطال الحشد في العرض", [], [("pmf", "أبطال الحشد", "supportive")]),
+    row("شارك أبطال الهيئة في العرض", [], [("pmf", "أبطال الهيئة", "supportive")]),
 )
 
 

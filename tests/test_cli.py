@@ -72,6 +72,14 @@ def test_articles_without_anything_to_read_get_a_row_and_a_note(rasd, text, note
     assert note in result.stderr
 
 
+def test_a_paragraph_of_two_megabytes_is_read_whole(rasd):
+    text = "قصفت ميليشيا أسد الطائفية أحياء البلدة بالمدفعية. " * 23_000
+    assert len(text.encode()) > 2_000_000
+    line = json.loads(rasd("predict", "-", stdin=text).stdout)
+    assert len(line["spans"]) == 23_000
+    assert line["spans"][-1]["end"] == len(text.rstrip())
+
+
 def test_control_characters_keep_the_offsets(rasd):
     text = "قصفت\x00 ميليشيا\x07 أسد\u202e البلدة"
     line = json.loads(rasd("predict", "-", stdin=text).stdout)

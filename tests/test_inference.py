@@ -30,6 +30,19 @@ def test_same_length_and_order_whatever_the_batching(classifier, monkeypatch):
             assert np.allclose([e.probability for e in first.events], [e.probability for e in other.events], atol=1e-5)
 
 
+def test_equal_pairs_are_computed_once(classifier, monkeypatch):
+    rows = []
+    original = classifier.runtime.logits
+    monkeypatch.setattr(
+        classifier.runtime, "logits", lambda inputs: (rows.append(len(inputs["input_ids"])), original(inputs))[1]
+    )
+    logits = classifier.logits([(SPANS[0], None), (SPANS[1], None), (SPANS[0], None), (SPANS[0], "أحياء البلدة")])
+    assert sum(rows) == 3
+    assert np.array_equal(logits[0], logits[2])
+    assert not np.allclose(logits[0], logits[3], atol=1e-4)
+    assert not np.allclose(logits[0], logits[1], atol=1e-4)
+
+
 def test_the_contract_is_frozen(classifier):
     prediction = classifier.predict(["قصفت ميليشيا أسد البلدة"], all_events=True)[0].to_dict()
     assert list(prediction) == ["text", "start", "end", "events", "stances"]

@@ -91,8 +91,8 @@ def test_a_very_long_paragraph_becomes_sentences():
     [
         "قال د. أحمد إن الهدنة انهارت.",
         "نقلت (ا.ف.ب) عن مصدر قوله.",
-        "قال «وصلنا. وانتهينا.» ثم مضى.",
-        "توعّد “سنرد. قريباً.” الناطق.",
+        "قال «وصلنا. وانتهينا» ثم مضى.",
+        "توعّد “سنرد. قريباً” الناطق.",
     ],
 )
 def test_sentences_do_not_end_in_abbreviations_or_quotations(sentence):

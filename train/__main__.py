@@ -15,6 +15,7 @@ from accelerate import PartialState
 from rich.console import Console
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging as transformers_logging
 
 from rasd.actors import ActorLexicon
 from rasd.backbones import resolve_backbone
@@ -45,6 +46,8 @@ def main(
 ) -> None:
     """Fine-tune an encoder on labelled spans and write one run folder."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    transformers_logging.disable_progress_bar()  # of loading and saving; training shows its own
+    transformers_logging.set_verbosity_error()  # the report that the new classification layer is new
     for noisy in ("httpx", "datasets", "accelerate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     extra = [f"seed={seed}"] if seed is not None else []

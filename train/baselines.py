@@ -36,11 +36,12 @@ KEYWORDS = {
     ),
     "failed_negotiation": (
         r"فشل|انهار|انهيار|تعث[ّ]?ر|طريق مسدود|انسحب.{0,30}(?:محادثات|مفاوضات|جلس)"
-        r"|رفض.{0,40}(?:عرض|مبادر|هدن|اتفاق|وساط|مقترح)|(?:عرض|مبادر|هدن|اتفاق|وساط|مقترح).{0,40}رفض|عل[ّ]?ق.{0,30}(?:محادثات|مفاوضات|مشارك)|دون (?:اتفاق|نتيج)"
+        r"|رفض.{0,40}(?:عرض|مبادر|هدن|اتفاق|وساط|مقترح)|(?:عرض|مبادر|هدن|اتفاق|وساط|مقترح).{0,40}رفض"
+        r"|عل[ّ]?ق.{0,30}(?:محادثات|مفاوضات|مشارك)|دون (?:اتفاق|نتيج)"
     ),
     "civilian_corridor": (
-        r"ممر[ّ]?(?:ات)? (?:إنساني|انساني|آمن|امن)|معبر|معابر|[إا]جلاء|خروج المدنيين|المحاصر|حصار|قافل[ةه] (?:مساعدات|[إا]غاث)"
-        r"|الجرحى|المدنيين|العالقين|تهجير"
+        r"ممر[ّ]?(?:ات)? (?:إنساني|انساني|آمن|امن)|معبر|معابر|[إا]جلاء|خروج المدنيين|المحاصر|حصار"
+        r"|قافل[ةه] (?:مساعدات|[إا]غاث)|الجرحى|المدنيين|العالقين|تهجير"
     ),
 }
 NEGATED = (
@@ -56,8 +57,8 @@ HOSTILE_NAME = (
     r"|البائد|كلاب|الغزا[ةه]|عملاء|داعشي|جنجويد"
 )
 SUPPORTIVE_NAME = (
-    r"بواسل|الباسل|[أا]بطال|البطل|مجاهد|المقاوم[ةه]|قواتنا|جيشنا|جنودنا|مقاتلينا|مقاتلونا|الجيش العربي|حما[ةه]|[أا]شاوس|ثوار"
-    r"|الشرعي[ةه]|جيش الدفاع|المقدس|شهداء|صقور|نسور|[أا]سود|رفاقنا"
+    r"بواسل|الباسل|[أا]بطال|البطل|مجاهد|المقاوم[ةه]|قواتنا|جيشنا|جنودنا|مقاتلينا|مقاتلونا|الجيش العربي|حما[ةه]|[أا]شاوس"
+    r"|ثوار|الشرعي[ةه]|جيش الدفاع|المقدس|شهداء|صقور|نسور|[أا]سود|رفاقنا"
 )
 QUOTED = re.compile(r"«[^»]*»|\"[^\"]*\"|“[^”]*”")
 
@@ -152,8 +153,10 @@ class TfidfBaseline:
         texts = list(spans["text"])
         columns: dict[str, list[tuple[float, str]]] = {}
         for name in self.types:
-            told = self.event_models[name].predict_proba(texts)[:, list(self.event_models[name].classes_).index(True)]
-            columns[name] = list(zip(told.tolist(), self.modality_models[name].predict(texts).tolist(), strict=True))
+            classes = self.event_models[name].classes_.tolist()
+            scores = self.event_models[name].predict_proba(texts)
+            told = scores[:, classes.index(True)].tolist() if True in classes else [0.0] * len(texts)
+            columns[name] = list(zip(told, self.modality_models[name].predict(texts).tolist(), strict=True))
         rows, _ = _stance_rows(spans)
         stances = iter(self.stance_model.predict(rows).tolist() if rows else [])
         return [
@@ -168,7 +171,7 @@ class TfidfBaseline:
     ) -> Pipeline:
         """Return the pipeline whose regularisation gives the best macro-F1 on the held-out texts."""
         if len(set(labels)) < 2:
-            return make_pipeline(_ngrams(), DummyClassifier(strategy="most_frequent")).fit(texts, labels)
+            return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(texts or ["–"], labels or ["–"])
         candidates = []
         features = _ngrams().fit(texts)
         train_rows, held_rows = features.transform(texts), features.transform(held_texts)

@@ -17,6 +17,7 @@ import typer
 from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
+from transformers.utils import logging as transformers_logging
 
 from rasd.actors import ActorLexicon
 from rasd.inference import Classifier
@@ -40,6 +41,7 @@ def main(
 ) -> None:
     """Score a checkpoint and baselines on one split."""
     logging.getLogger("datasets").setLevel(logging.WARNING)
+    transformers_logging.disable_progress_bar()
     try:
         evaluate_run(RunFolder.open(run_folder), split, with_baselines=baselines)
     except (DataError, RunError) as error:

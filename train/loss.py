@@ -37,7 +37,7 @@ class GroupLoss(nn.Module):
         """Return the scalar loss for logits and targets of shape (batch, labels); targets are 1, 0 or -100."""
         logits = logits.float()
         total = logits.new_zeros(())
-        weights = self.label_weights.to(logits.device)
+        weights = torch.as_tensor(self.label_weights, device=logits.device)
         for (group, place), weight in zip(self.schema.slices(), self.group_weights, strict=True):
             part, target = logits[:, place], targets[:, place]
             active = (target != UNANNOTATED).all(dim=1)

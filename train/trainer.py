@@ -17,7 +17,7 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 
 from rasd.labels import LabelSchema
 from train.callbacks import Interrupt, JsonLog
@@ -54,18 +54,17 @@ class GroupTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        lengths = self.train_dataset[
-            "length"
-        ]  # the dataset passed in has lost the columns that the model does not read
-        return LengthGroupedSampler(lengths, self.rasd_config.training.train_batch_size, self.rasd_config.seed)
+        data: Any = self.train_dataset  # the dataset passed in has lost the columns that the model does not read
+        return LengthGroupedSampler(data["length"], self.rasd_config.training.train_batch_size, self.rasd_config.seed)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return AdamW with its own learning rate for the classification layer, and no decay of biases and norms."""
         if self.optimizer is None:
             training = self.rasd_config.training
-            decayed = set(self.get_decay_parameter_names(self.model))
+            trained: Any = self.model
+            decayed = set(self.get_decay_parameter_names(trained))
             groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-            for name, parameter in self.model.named_parameters():
+            for name, parameter in trained.named_parameters():
                 if parameter.requires_grad:
                     groups.setdefault((name.startswith("classifier"), name in decayed), []).append(parameter)
             rates = {True: training.classifier_learning_rate or training.learning_rate, False: training.learning_rate}
@@ -79,6 +78,7 @@ class GroupTrainer(Trainer):
                     for (is_new, decays), parameters in groups.items()
                 ],
                 lr=training.learning_rate,
+                fused=True,
             )
         return self.optimizer
 
@@ -177,7 +177,7 @@ def use_bf16(precision: str) -> bool:
 
 def freeze(model: PreTrainedModel, embeddings: bool, layers: int) -> None:
     """Keep the embeddings and the lowest encoder layers as they are."""
-    encoder = model.base_model
+    encoder: Any = model.base_model
     if layers > len(encoder.encoder.layer):
         raise ValueError(f"model.freeze_layers is {layers}, but the encoder has {len(encoder.encoder.layer)} layers")
     frozen = [encoder.embeddings] if embeddings else []
