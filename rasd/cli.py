@@ -5,14 +5,17 @@ import sys
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from transformers.utils import logging
 
 from rasd.documents import Columns, Document, Format, Reject, read_documents
+from rasd.inference import Classifier
+from rasd.runtimes import RuntimeName, export_onnx
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 errors = Console(stderr=True)
@@ -35,7 +38,7 @@ def predict(
     form: Annotated[
         Format, typer.Option("--format", help="Kind of input, where the file name does not say it.")
     ] = "auto",
-    runtime: Annotated[str, typer.Option(help="auto, torch or onnx.")] = "auto",
+    runtime: Annotated[RuntimeName, typer.Option(help="How logits are computed.")] = "auto",
     outlet: Annotated[str | None, typer.Option(help="Outlet of documents that name none.")] = None,
     published: Annotated[str | None, typer.Option(help="Date (YYYY-MM-DD) of documents that have none.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Field that holds the article's text.")] = None,
@@ -59,9 +62,9 @@ def predict(
         articles = [(d.text, d.outlet or outlet, d.published or day) for d in documents]
         predictions = classifier.predict_articles(articles, all_events=all_events, progress=sys.stderr.isatty())
         for document, prediction in zip(documents, predictions, strict=True):
-            row = {"id": document.id, **prediction.to_dict()}
+            row = {"id": document.id, "text_start": document.text_start, **prediction.to_dict()}
             if not prediction.spans:
-                row["note"] = "no Arabic text" if document.text.strip() else "empty text"
+                row["note"] = _why_nothing(document.text, row["skipped"])
                 errors.print(f"note: {document.id}: {row['note']}, nothing to predict", markup=False, soft_wrap=True)
             _print_json(row) if to_json else _print_table(row)
         rejected += len(chunk) - len(documents)
@@ -76,27 +79,27 @@ def export(
     model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
 ) -> None:
     """Write model.onnx into a checkpoint folder, for `--runtime onnx`."""
-    from rasd.runtimes import export_onnx  # torch is loaded only when needed
-
     try:
         errors.print(f"written: {export_onnx(model)}", markup=False)
     except (OSError, RuntimeError) as error:
         _fail(error)
 
 
-def _load(model: str, runtime: str) -> Any:
-    from transformers.utils import logging
-
-    from rasd.inference import Classifier  # torch is loaded only when needed
-
+def _load(model: str, runtime: RuntimeName) -> Classifier:
     logging.disable_progress_bar()
     try:
-        return Classifier.from_pretrained(model, runtime=runtime)  # type: ignore[arg-type]
+        return Classifier.from_pretrained(model, runtime=runtime)
     except (OSError, RuntimeError, ValueError) as error:
         _fail(error)
 
 
-def _fail(error: Exception) -> None:
+def _why_nothing(text: str, skipped: list[dict[str, Any]]) -> str:
+    if not text.strip():
+        return "empty text"
+    return "no Arabic text" if all(s["reason"] == "no Arabic letters" for s in skipped) else "boilerplate only"
+
+
+def _fail(error: Exception) -> NoReturn:
     errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(2) from error
 
@@ -117,7 +120,7 @@ def _print_table(row: dict[str, Any]) -> None:
     table = Table(title=Text(f"{row['id']} · {row['outlet'] or '–'} · {row['published'] or '–'}"), show_lines=True)
     table.add_column("events")
     table.add_column("stance of the outlet")
-    table.add_column("span", justify="right", ratio=1)
+    table.add_column("span", justify="right", min_width=36, ratio=1)
     for span in row["spans"]:
         table.add_row(_events_cell(span["events"]), _stances_cell(span["stances"]), Text(span["text"]))
     Console().print(table)

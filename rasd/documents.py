@@ -9,7 +9,9 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from rasd.spans import SURROGATE
 
 Format = Literal["auto", "txt", "jsonl", "csv", "parquet"]
 FORMATS = ("txt", "jsonl", "csv", "parquet")
@@ -26,12 +30,16 @@ csv.field_size_limit(2**31 - 1)
 
 @dataclass(frozen=True)
 class Document:
-    """An article to be read. `text` has the title as its first line where the source gives one apart."""
+    """An article to be read.
+
+    Where the source gives a title apart, it is the first line of `text`; the source's own text begins at `text_start`.
+    """
 
     id: str
     text: str
     outlet: str | None = None
     published: date | None = None
+    text_start: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,15 +78,25 @@ def read_documents(source: str, form: Format = "auto", columns: Columns | None =
         return
     try:
         if kind == "parquet":
-            yield from _read_parquet(source, columns)
+            yield from _at_least_one(source, _read_parquet(source, columns))
             return
         with _open(source) as stream:
             if kind == "txt":
                 yield _read_text(source, stream)
-            else:
-                yield from (_read_jsonl if kind == "jsonl" else _read_csv)(source, stream, columns)
-    except (OSError, EOFError, pa.ArrowException) as error:
+                return
+            rows = (_read_jsonl if kind == "jsonl" else _read_csv)(source, stream, columns)
+            yield from _at_least_one(source, rows)
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         yield Reject(source, None, f"cannot be read: {error}")
+
+
+def _at_least_one(source: str, rows: Iterator[Document | Reject]) -> Iterator[Document | Reject]:
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
+        yield Reject(source, None, "holds no rows")
 
 
 def guess_format(path: Path) -> Format | None:
@@ -90,9 +108,9 @@ def guess_format(path: Path) -> Format | None:
     return name if name in FORMATS else None  # type: ignore[return-value]
 
 
-def _open(source: str) -> BinaryIO:
+def _open(source: str) -> AbstractContextManager[BinaryIO]:
     if source == STDIN:
-        return sys.stdin.buffer
+        return nullcontext(sys.stdin.buffer)
     return gzip.open(source, "rb") if source.endswith(".gz") else Path(source).open("rb")  # type: ignore[return-value]
 
 
@@ -114,7 +132,7 @@ def _read_jsonl(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Doc
         except UnicodeDecodeError as error:
             yield Reject(source, number, _not_utf8(raw, error))
             continue
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             yield Reject(source, number, f"not JSON: {error}; write one object a line")
             continue
         yield from_row(source, number, row, columns)
@@ -122,7 +140,7 @@ def _read_jsonl(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Doc
 
 def _read_csv(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Document | Reject]:
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.DictReader(text)
+    reader = csv.DictReader(text, strict=True)
     while True:
         try:
             row = next(reader, None)
@@ -131,8 +149,10 @@ def _read_csv(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Docum
             continue
         if row is None:
             return
-        bad = [name for name, value in row.items() if isinstance(value, str) and not _is_unicode(value)]
-        if bad:
+        bad = [name for name, value in row.items() if isinstance(value, str) and SURROGATE.search(value)]
+        if None in row:
+            yield Reject(source, reader.line_num, "more fields than the header has; put text with commas in quotes")
+        elif bad:
             yield Reject(source, reader.line_num, f"column {bad[0]!r} is not UTF-8; convert the file, e.g. with iconv")
         else:
             yield from_row(source, reader.line_num, row, columns)
@@ -140,13 +160,18 @@ def _read_csv(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Docum
 
 def _read_parquet(source: str, columns: Columns) -> Iterator[Document | Reject]:
     wanted = {name for names in vars(columns).values() for name in names}
-    with pq.ParquetFile(sys.stdin.buffer if source == STDIN else source) as file:
+    with pq.ParquetFile(io.BytesIO(sys.stdin.buffer.read()) if source == STDIN else source) as file:
         present = [name for name in file.schema_arrow.names if name in wanted]
         number = 0
         for batch in file.iter_batches(batch_size=256, columns=present):
-            for row in batch.to_pylist():
+            for index in range(batch.num_rows):
                 number += 1
-                yield from_row(source, number, row, columns)
+                try:
+                    row = batch.slice(index, 1).to_pylist()[0]
+                except (ValueError, OverflowError) as error:
+                    yield Reject(source, number, f"has a value that cannot be read: {error}")
+                else:
+                    yield from_row(source, number, row, columns)
 
 
 def from_row(source: str, number: int, row: Any, columns: Columns) -> Document | Reject:
@@ -157,6 +182,8 @@ def from_row(source: str, number: int, row: Any, columns: Columns) -> Document |
     if text is None or not isinstance(text, str):
         found = "is missing" if text is None else f"is {type(text).__name__}, not text"
         return Reject(source, number, f"{' / '.join(columns.text)} {found}; name the field with --text-column")
+    if SURROGATE.search(text):
+        return Reject(source, number, "the text has half a character (U+D800 to U+DFFF); write it as UTF-8")
     published = _first(row, columns.published)
     try:
         day = None if published in (None, "") else _day(published)
@@ -168,13 +195,16 @@ def from_row(source: str, number: int, row: Any, columns: Columns) -> Document |
     return Document(
         id=f"{source}:{number}" if name in (None, "") else str(name),
         text=f"{title}\n{text}" if title else text,
+        text_start=len(f"{title}\n") if title else 0,
         outlet=None if outlet in (None, "") else str(outlet),
         published=day,
     )
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((row[name] for name in names if name in row), None)
+    """Return the first field that holds something, else an empty text where a field is there, else None."""
+    present = [row[name] for name in names if row.get(name) is not None]
+    return next((value for value in present if value != ""), "" if present else None)
 
 
 def _day(value: Any) -> date:
@@ -183,10 +213,6 @@ def _day(value: Any) -> date:
     if isinstance(value, date):
         return value
     return datetime.fromisoformat(str(value).strip()).date()
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\udc80" <= char <= "\udcff" for char in text)
 
 
 def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> str:

@@ -6,18 +6,18 @@ clf.predict(["شنّت القوات هجوماً على البلدة"])
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from huggingface_hub import snapshot_download
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from rasd.actors import ActorLexicon, Mention
+from rasd.actors import ActorLexicon, Evidence, Mention
 from rasd.labels import LabelSchema
 from rasd.modeling import (
     LEXICON_FILE,
@@ -34,7 +34,7 @@ from rasd.modeling import (
     probabilities,
 )
 from rasd.runtimes import Runtime, RuntimeName, load_runtime
-from rasd.spans import cut_spans, has_arabic
+from rasd.spans import SURROGATE, cut_spans, has_arabic
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.txt", "*.onnx"]
 Pair = tuple[str, str | None]
 BATCH_TOKENS = 4096  # padded tokens in one batch
 WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
+ACTOR_ROOM = 32  # tokens kept free for the actor's surface
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Classifier:
             spans, skipped = cut_spans(text)
             texts += [span.text for span in spans]
             starts += [span.start for span in spans]
-            evidence = self.lexicon.conflict_evidence(text, published) if self.lexicon else None
+            evidence = self.lexicon.gather_evidence(text, published) if self.lexicon else None
             targets += [self._found_targets(span.text, published, evidence) for span in spans]
             cuts.append((outlet, published, len(spans), skipped))
         predictions = iter(self._predict(texts, targets, starts, all_events, progress))
@@ -175,15 +176,19 @@ class Classifier:
     def _predict(
         self, texts: list[str], targets: list[list[Target]], starts: list[int], all_events: bool, progress: bool
     ) -> list[SpanPrediction]:
-        windows = [self._windows(text) for text in texts]
+        originals, texts = texts, [SURROGATE.sub("\ufffd", text) for text in texts]
+        windows = [
+            self._windows(text) if wanted or has_arabic(text) else []
+            for text, wanted in zip(texts, targets, strict=True)
+        ]
         pairs: list[Pair] = []
         for text, pieces, wanted in zip(texts, windows, targets, strict=True):
             pairs += [(text[a:b], None) for a, b in pieces]
-            pairs += [(text[slice(*_window_of(target, pieces))], target.surface) for target in wanted if pieces]
+            pairs += [(text[slice(*_window_of(target, pieces))], target.surface) for target in wanted]
         rows = iter(probabilities(self.logits(pairs, progress=progress), self.schema))
         return [
             self._assemble(text, start, pieces, wanted, rows, all_events)
-            for text, start, pieces, wanted in zip(texts, starts, windows, targets, strict=True)
+            for text, start, pieces, wanted in zip(originals, starts, windows, targets, strict=True)
         ]
 
     def _assemble(
@@ -199,7 +204,7 @@ class Classifier:
         own = [next(rows) for _ in pieces]
         row = merge_windows(np.stack(own), self.schema) if own else no_events(self.schema)
         stances = []
-        for target in targets if pieces else []:
+        for target in targets:
             stance, probability = decode_exclusive(next(rows), self.schema, STANCE_GROUP)
             at, to = start + target.start, start + target.end
             stances.append(StancePrediction(target.actor, target.surface, at, to, stance, probability))
@@ -207,22 +212,21 @@ class Classifier:
         return SpanPrediction(text, start, start + len(text), events, tuple(stances))
 
     def _windows(self, text: str) -> list[tuple[int, int]]:
-        """Return the offsets of the pieces that the model reads one at a time; none where nothing is Arabic."""
-        if not has_arabic(text):
-            return []
-        room = self.tokenizer.model_max_length - self.tokenizer.num_special_tokens_to_add() - WINDOW_OVERLAP
-        if len(text) <= room:  # a token is at least one character
+        """Return the offsets of the pieces that the model reads one at a time."""
+        room = self.tokenizer.model_max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
+        room -= min(ACTOR_ROOM, room // 4)
+        if len(normalize("NFKC", text)) <= room:  # a token is at least one character
             return [(0, len(text))]
-        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)[
-            "offset_mapping"
-        ]
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        offsets = encoded["offset_mapping"]
         if len(offsets) <= room:
             return [(0, len(text))]
         logger.info("a span of %d tokens is read in windows of %d", len(offsets), room)
-        firsts = range(0, len(offsets) - WINDOW_OVERLAP, room - WINDOW_OVERLAP)
+        overlap = min(WINDOW_OVERLAP, room // 4)
+        firsts = range(0, len(offsets) - overlap, room - overlap)
         return [(offsets[i][0], offsets[min(i + room, len(offsets)) - 1][1]) for i in firsts]
 
-    def _found_targets(self, text: str, published: date | None, evidence: Counter[str] | None = None) -> list[Target]:
+    def _found_targets(self, text: str, published: date | None, evidence: Evidence | None = None) -> list[Target]:
         """Return one target for each actor that the lexicon finds: its longest mention, the first of equals."""
         if self.lexicon is None:
             return []

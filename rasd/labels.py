@@ -81,9 +81,15 @@ class LabelSchema:
     def from_dict(cls, plain: Mapping[str, Any], source: str = "label schema") -> "LabelSchema":
         """Build a schema from its YAML or JSON form; `source` is named in errors."""
         check_keys(plain, {"name", "groups"}, set(), source)
+        if not isinstance(plain["groups"], list) or not isinstance(plain["name"], str):
+            raise LabelSchemaError(f"{source}: name must be a text and groups a list")
         groups = []
         for number, group in enumerate(plain["groups"], 1):
             check_keys(group, {"name", "kind", "labels"}, {"when"}, f"{source}, group {number}")
+            labels = group["labels"]
+            if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+                where = f"{source}, group {number}"
+                raise LabelSchemaError(f"{where}: labels must be a list of texts, not {labels!r}; quote yes and no")
             condition = group.get("when")
             if condition is not None and (not isinstance(condition, Mapping) or len(condition) != 1):
                 raise LabelSchemaError(f"{source}, group {number}: when must be one pair like {{event: offensive}}")
@@ -112,7 +118,7 @@ class LabelSchema:
         return {"name": self.name, "groups": [group.to_dict() for group in self.groups]}
 
     def config_fields(self) -> dict[str, Any]:
-        """Return what a model config needs: `id2label`, `label2id`, `num_labels`, `problem_type`, the schema itself."""
+        """Return what a model config needs: `id2label`, `label2id`, `problem_type`, and the schema itself."""
         id2label = dict(enumerate(self.label_names()))
         return {
             "id2label": id2label,

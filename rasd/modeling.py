@@ -121,7 +121,7 @@ def probabilities(logits: FloatArray, schema: LabelSchema) -> FloatArray:
     for group, place in schema.slices():
         part = logits[:, place].astype(np.float64)
         if group.kind == INDEPENDENT:
-            result[:, place] = 1 / (1 + np.exp(-part))
+            result[:, place] = 0.5 * (1 + np.tanh(part / 2))  # the sigmoid, without overflow
         else:
             powers = np.exp(part - part.max(axis=1, keepdims=True))
             result[:, place] = powers / powers.sum(axis=1, keepdims=True)

@@ -2,12 +2,12 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 RuntimeName = Literal["auto", "torch", "onnx"]
 ONNX_FILE = "model.onnx"
@@ -30,8 +30,9 @@ class TorchRuntime:
     def __init__(self, folder: Path, device: str | None = None) -> None:
         """Load the weights in float32 onto the device (default: cuda where present, else cpu)."""
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = AutoModelForSequenceClassification.from_pretrained(folder).to(self.device).eval()
-        self.config = self.model.config
+        model: Any = load_float32(folder)
+        self.model = model.to(self.device).eval()
+        self.config = model.config
 
     @torch.inference_mode()
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
@@ -61,6 +62,11 @@ class OnnxRuntime:
         return np.asarray(self.session.run(["logits"], fed)[0], dtype=np.float32)
 
 
+def load_float32(folder: Path) -> PreTrainedModel:
+    """Load a checkpoint's weights in float32, whatever type they were saved in."""
+    return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+
+
 def load_runtime(folder: Path, name: RuntimeName = "auto", device: str | None = None) -> Runtime:
     """Return the runtime of that name; `auto` is PyTorch."""
     if name == "onnx":
@@ -74,7 +80,7 @@ def export_onnx(folder: Path) -> Path:
     """Write `model.onnx` beside a checkpoint, with dynamic batch and length; return its path."""
     if importlib.util.find_spec("onnxscript") is None:
         raise RuntimeError("the export needs onnx and onnxscript: pip install 'rasd[onnx]'")
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    model = load_float32(folder).eval()
     names = AutoTokenizer.from_pretrained(folder).model_input_names
     sample = {name: torch.ones(2, 8, dtype=torch.int64) for name in names}
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")

@@ -11,37 +11,22 @@ from typing import Literal
 
 from icu4py.breakers import SentenceBreaker
 
+from rasd.boilerplate import is_boilerplate, related_lines
+
 LONG_PARAGRAPH = 150  # words; a longer paragraph is cut into sentences
 LONG_SENTENCE = 150  # words; a longer sentence is cut at punctuation, else at white space
 HEADLINE_WORDS = 25
 RELATED_WORDS = 18  # a longer line after "most read" is prose again
 
-ARABIC_LETTER = re.compile("[\u0620-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]")
+ARABIC_LETTER = re.compile("[\u0620-\u063f\u0641-\u064a\u066e-\u06d3\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc]")
 LINE = re.compile(r"[^\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 WORD = re.compile(r"\S+")
+SURROGATE = re.compile("[\ud800-\udfff]")  # halves of characters, which no tokenizer takes
 NOT_LETTERS = re.compile(r"[\W_]+")
 # "د." before a name, single-letter initials, "ا.ف.ب": no sentence ends there.
 ABBREVIATION = re.compile(r"(?:^|[\s(\[«\"“.])(?:[\u0621-\u064a]|أ\.د|إلخ|ص\.ب)\.\s*$")
-QUOTES = {"«": "»", "“": "”", "(": ")", "[": "]"}
-
-RELATED_HEADER = re.compile(
-    r"^\W*(?:ال[أا]كثر (?:قراء[ةه]|مشاهد[ةه]|تداولا)|[اإ]قر[أا](?:وا)? [أا]يض[ااً]+|مواضيع (?:ذات صل[ةه]|متعلق[ةه])"
-    r"|[أا]خبار (?:ذات صل[ةه]|متعلق[ةه])|مقالات (?:ذات صل[ةه]|مشابه[ةه]))\W*$"
-)
-BOILERPLATE = re.compile(
-    r"""^\W*(?:
-      (?:عدد\s+)?(?:ال)?(?:تعليق(?:ات)?|مشاهد(?:ات|ة|ه)|زيار(?:ات|ة|ه)|قراء(?:ات|ة|ه))\s*[:(\[]?\s*[\d٠-٩.,٬]+\W*
-    | (?:[\d٠-٩.,٬]+|لا\s+توجد|لا\s+يوجد)\s+(?:تعليق(?:ات)?|مشاهد(?:ات|ة|ه)|قراء(?:ات|ة|ه))
-    | (?:[أا]ضف|اكتب|[اأ]ترك)\s+(?:تعليق\w*|رد\w*)
-    | (?:حجم\s+الخط|طباع[ةه]|مشارك[ةه]|شارك(?:ها|نا|ه)?|تغريد|[إا]رسال(?:\s+إلى\s+صديق)?|نسخ\s+الرابط)(?:\s+\S+){0,4}
-    | (?:تابعنا|تابعونا|للاشتراك|اشترك(?:وا)?|انضم(?:وا)?)\s+(?:على|في|عبر|إلى|الى|ب)\S*.{0,80}
-    | (?:جميع\s+الحقوق|حقوق\s+(?:النشر|الطبع))\s+محفوظ.{0,80}
-    | (?:الرئيسي[ةه]|القائم[ةه]\s+الرئيسي[ةه]|تسجيل\s+الدخول|كلم[ةه]\s+السر|[اإ]سم\s+المستخدم)(?:\s+\S+){0,6}
-    | (?:اقر[أا]|شاهد)\s+(?:[أا]يض[اًا]+|المزيد)\s*:.{0,150}
-    | (?:المصدر|[اإ]عداد|تحرير)\s*:\s*\S+(?:\s+\S+){0,5}
-    )\W*$""",
-    re.VERBOSE,
-)
+ABBREVIATION_ROOM = 16  # characters before a sentence end that an abbreviation may take
+QUOTES = {"«": "»", "“": "”", '"': '"', "(": ")", "[": "]"}
 
 Reason = Literal["boilerplate", "related articles", "repeated headline", "no Arabic letters"]
 
@@ -71,32 +56,35 @@ def has_arabic(text: str) -> bool:
 
 def cut_spans(raw: str) -> tuple[list[Span], list[SkippedSpan]]:
     """Cut raw article text into spans, in order; return them and what was left out."""
+    raw = SURROGATE.sub("\ufffd", raw)
     spans: list[Span] = []
     skipped: list[SkippedSpan] = []
     headline: str | None = None
-    in_related = False
+    list_lines_left = 0
     for start, end in paragraphs(raw):
         text = raw[start:end]
-        in_related = RELATED_HEADER.match(text) is not None or (in_related and _is_list_item(text))
+        header = related_lines(text)
+        in_list = header is not None or (list_lines_left > 0 and _is_list_item(text))
+        list_lines_left = header if header is not None else list_lines_left - 1 if in_list else 0
         key = NOT_LETTERS.sub(" ", text).strip()
-        reason = _skip_reason(text, in_related, key == headline)
+        reason = _skip_reason(text, in_list, key == headline)
         if reason:
             skipped.append(SkippedSpan(start, end, reason))
             continue
-        if headline is None and len(text.split()) <= HEADLINE_WORDS:
+        if not spans and len(text.split()) <= HEADLINE_WORDS:
             headline = key
         spans += [Span(raw[a:b], a, b) for a, b in cut_paragraph(raw, start, end)]
     return spans, skipped
 
 
-def _skip_reason(text: str, in_related: bool, is_headline: bool) -> Reason | None:
+def _skip_reason(text: str, in_list: bool, is_headline: bool) -> Reason | None:
     if not has_arabic(text):
         return "no Arabic letters"
-    if in_related:
+    if in_list:
         return "related articles"
     if is_headline:
         return "repeated headline"
-    return "boilerplate" if len(text) < 200 and BOILERPLATE.match(text) else None
+    return "boilerplate" if is_boilerplate(text) else None
 
 
 def _is_list_item(text: str) -> bool:
@@ -123,18 +111,22 @@ def cut_paragraph(raw: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the offsets of the sentences; none ends after an abbreviation or inside a quotation or bracket."""
-    start = at = 0
+    """Yield the offsets of the sentences; none ends after an abbreviation or inside a quotation or bracket.
+
+    Beyond `LONG_SENTENCE` words it ends all the same: an unclosed quotation must not swallow the rest.
+    """
+    start = at = words = 0
     closing: list[str] = []
     for segment in SentenceBreaker(text, "ar"):
         at += len(segment)
+        words += len(segment.split())
         _track_quotes(segment, closing)
-        is_long = len(text[start:at].split()) > LONG_SENTENCE  # an unclosed quotation must not swallow the rest
-        if (closing and not is_long) or ABBREVIATION.search(text[start:at]):
+        continues = bool(closing) or ABBREVIATION.search(text[max(start, at - ABBREVIATION_ROOM) : at]) is not None
+        if continues and words <= LONG_SENTENCE:
             continue
         closing.clear()
         yield from _stripped(text, start, at)
-        start = at
+        start, words = at, 0
     yield from _stripped(text, start, len(text))
 
 

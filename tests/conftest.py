@@ -4,6 +4,9 @@ import json
 import os
 from pathlib import Path
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: no test may reach for the network
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
 import pytest
 import torch
 import yaml
@@ -16,8 +19,6 @@ from train.config import load_config
 from train.runs import RunFolder
 
 ROOT = Path(__file__).parent.parent
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 @pytest.fixture(autouse=True)
@@ -76,10 +77,13 @@ def small_config(small_encoder, tmp_path_factory) -> Path:
         "lexicon": str(ROOT / "configs/actors.json"),
         "freeze_layers": 0,
     }
+    plain["model"] |= {"dropout": 0.1}
     plain["training"] |= {
         "num_train_epochs": 4,
-        "early_stopping_patience": 0,
+        "train_batch_size": 16,
+        "early_stopping_patience": 3,
         "learning_rate": 5.0e-4,
+        "logging_steps": 1,
         "precision": "fp32",
     }
     plain["output_dir"] = str(folder / "run")

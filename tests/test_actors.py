@@ -1,5 +1,5 @@
 import json
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
@@ -52,8 +52,27 @@ def test_generic_names_need_their_war(lexicon):
     assert found(lexicon, "أعلن الجيش انسحابه") == []
     assert found(lexicon, "أعلن الجيش انسحابه من الخرطوم", published=date(2024, 1, 1)) == [("saf", "الجيش")]
     for place, actor in (("غزة", "hamas_pij"), ("تعز", "yem_gov"), ("صيدا", "hezbollah")):
-        evidence = lexicon.conflict_evidence(f"من {place}. قصفت المقاومة الموقع")
+        evidence = lexicon.gather_evidence(f"من {place}. قصفت المقاومة الموقع")
         assert found(lexicon, "قصفت المقاومة الموقع", evidence=evidence) == [(actor, "المقاومة")]
+
+
+def test_some_generic_names_need_their_actor_to_be_named_in_full(lexicon):
+    assert found(lexicon, "في بيروت قال الحزب إنه سيرد") == []
+    assert found(lexicon, "حزب الله ينفي، وقال الحزب إنه سيرد") == [("hezbollah", "حزب الله"), ("hezbollah", "الحزب")]
+    assert found(lexicon, "قلق الحلفاء في أوكرانيا من القوات الروسية") == [("russia", "القوات الروسية")]
+
+
+@pytest.mark.parametrize(
+    ("text", "surface"),
+    [
+        ('هاجم تنظيم "داعش" البلدة', 'تنظيم "داعش"'),
+        ("هاجم تنظيم «داعش» الإرهابي البلدة", "تنظيم «داعش» الإرهابي"),
+        ("قال إن «تنظيم داعش» انتهى", "تنظيم داعش"),
+        ('أعلنت "قسد" ذلك', "قسد"),
+    ],
+)
+def test_a_quotation_mark_inside_a_name_is_closed_inside_it(lexicon, text, surface):
+    assert [name for _, name in found(lexicon, text)] == [surface]
 
 
 def test_folding_unifies_what_outlets_spell_differently():
@@ -69,13 +88,16 @@ def test_every_alias_is_found_as_its_own_actor_where_nothing_else_shares_it(lexi
             owners.setdefault(alias.text, set()).add(actor.id)
     for actor in lexicon.actors.values():
         for alias in actor.aliases:
-            if alias.generic or len(owners[alias.text]) > 1:
+            if alias.needs or len(owners[alias.text]) > 1:
                 continue
             assert found(lexicon, alias.text, published=actor.until or actor.since) == [(actor.id, alias.text)], alias
 
 
 def test_recall_and_precision_on_the_authored_spans(lexicon, spans):
-    """The lexicon is closed and outlets are inventive: most named actors are found, hardly one that is not."""
+    """The lexicon is closed and outlets are inventive: most named actors are found, hardly one that is not.
+
+    The spans stand alone here; with the article around them, generic names are found too.
+    """
     gold = found_of_gold = extra = 0
     for span in spans:
         day = date.fromisoformat(span["published"]) if span["published"] else None
@@ -84,8 +106,29 @@ def test_recall_and_precision_on_the_authored_spans(lexicon, spans):
         gold += len(named)
         found_of_gold += len(named & seen)
         extra += len(seen - named)
-    assert found_of_gold / gold > 0.6
-    assert extra / (extra + found_of_gold) < 0.05
+    assert found_of_gold / gold > 0.55
+    assert extra / (extra + found_of_gold) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("سيطر الجيش السوري. الحر شديد في حلب", ["الجيش السوري"]),
+        ("نفت حماس، داعش تبنى الهجوم", ["حماس", "داعش"]),
+        ("استقبل الجمهور الفريق بحماس كبير في غزة", []),
+        ("قتل مدني برصاص الجيش", []),
+        ("قالت قناة الجزيرة إن القوات المسلحة انسحبت", []),
+        ("هاشتاغ #قوات_سوريا_الديمقراطية", ["قوات_سوريا_الديمقراطية"]),
+    ],
+)
+def test_names_end_at_punctuation_and_common_words_are_no_places(lexicon, text, expected):
+    assert [name for _, name in found(lexicon, text)] == expected
+
+
+def test_a_datetime_is_a_date_and_a_string_is_not(lexicon):
+    assert found(lexicon, "الجيش السوري", published=datetime(2016, 5, 1, 12)) == [("syr_regime", "الجيش السوري")]
+    with pytest.raises(TypeError, match=r"give a datetime\.date"):
+        lexicon.find("قسد", "2016-05-01")
 
 
 def test_lexicon_errors_name_file_and_value(tmp_path):
@@ -93,7 +136,17 @@ def test_lexicon_errors_name_file_and_value(tmp_path):
     path.write_text(json.dumps({"conflicts": {"syria": []}, "actors": [{"id": "x"}]}), encoding="utf-8")
     with pytest.raises(LexiconError, match=r"actors\.json, actor 1: 'aliases'"):
         ActorLexicon.load(path)
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(LexiconError, match=r"missing keys \['actors', 'conflicts'\]"):
+        ActorLexicon.load(path)
     actor = {"id": "x", "name_en": "X", "name_ar": "س", "conflicts": ["mars"], "aliases": []}
     path.write_text(json.dumps({"conflicts": {"syria": []}, "actors": [actor]}), encoding="utf-8")
     with pytest.raises(LexiconError, match=r"unknown conflict \['mars'\]"):
+        ActorLexicon.load(path)
+    twice = [actor | {"conflicts": ["syria"]}] * 2
+    path.write_text(json.dumps({"conflicts": {"syria": []}, "actors": twice}), encoding="utf-8")
+    with pytest.raises(LexiconError, match=r"\['x'\] occur twice"):
+        ActorLexicon.load(path)
+    path.write_text(json.dumps({"conflicts": {"syria": []}, "actors": [actor | {"conflicts": []}]}), encoding="utf-8")
+    with pytest.raises(LexiconError, match="no conflicts"):
         ActorLexicon.load(path)

@@ -1,7 +1,6 @@
-import pytest
 from datasets import Dataset
 
-from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
+from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline, strip_marks
 from train.data import FEATURES
 from train.metrics import score_spans
 
@@ -58,12 +57,20 @@ def test_keywords_treat_a_quoted_name_as_the_speakers(schema, lexicon):
     assert third.stances[0].stance == "neutral"
 
 
-@pytest.mark.parametrize("repeat", [4])
-def test_tfidf_learns_its_training_data_and_answers_in_the_same_form(schema, repeat):
-    data = dataset(*[dict(item) for item in SPANS] * repeat)
-    baseline = TfidfBaseline(seed=0)
-    baseline.fit(data, data, schema)
-    scores = score_spans(list(data), baseline.predict(data), schema)
-    assert scores["events"]["per_class"]["offensive"]["f1"] == 1.0
-    assert scores["events"]["per_class"]["civilian_corridor"]["f1"] == 1.0
-    assert scores["stance"]["accuracy"] == 1.0
+def test_tfidf_generalises_to_other_words_of_the_same_stems(schema):
+    held_out = dataset(
+        row("قَصَفَتْ طائرات أحياءً", [("offensive", "actual")], [("houthi", "طائرات", "neutral")]),
+        row("سيُفتح الممر الإنساني مساء", [("civilian_corridor", "prospective")], []),
+    )
+    baseline = TfidfBaseline()
+    baseline.fit(SPANS, held_out, schema)
+    offensive, corridor = baseline.predict(held_out)
+    probability = {event.type: event.probability for event in offensive.events}
+    assert probability["offensive"] == max(probability.values())
+    assert {e.type: e.probability for e in corridor.events}["civilian_corridor"] > probability["civilian_corridor"]
+    assert {e.modality for e in offensive.events if e.type == "failed_negotiation"} == {"actual"}  # never seen
+    assert [s.surface for s in offensive.stances] == ["طائرات"]
+
+
+def test_vowel_marks_do_not_split_words():
+    assert strip_marks("شَنَّتِ القُوّاتُ") == "شنت القوات"

@@ -29,6 +29,7 @@ def test_piped_output_is_one_json_object_an_article(rasd, classifier, tmp_path):
     assert lines[0]["spans"][0]["stances"][0]["actor"] == "syr_regime"
     assert (lines[0]["outlet"], lines[0]["published"]) == ("شبكة", "2016-01-02")
     assert lines[0]["skipped"][0]["reason"] == "boilerplate"
+    assert list(lines[0]) == ["id", "text_start", "outlet", "published", "spans", "skipped"]
 
 
 def test_standard_input_and_options(rasd):
@@ -62,6 +63,7 @@ def test_bad_rows_are_named_the_rest_is_predicted_and_the_exit_code_says_so(rasd
         (" \n ", "empty text"),
         ("Breaking news\n123", "no Arabic text"),
         ("\x00\x01\x02", "no Arabic text"),
+        ("التعليقات (3)", "boilerplate only"),
     ],
 )
 def test_articles_without_anything_to_read_get_a_row_and_a_note(rasd, text, note):

@@ -40,6 +40,9 @@ def test_overrides_are_typed():
         ("training.precision=fp8", r"'auto', 'fp32' or 'bf16'"),
         ("training.num_train_epochs=0", "greater than or equal to 1"),
         ("data.train=[nowhere.jsonl]", r"nowhere\.jsonl: no such file"),
+        ("training.learning_rate=[1", "the value is not YAML"),
+        ("training.warmup_ratio=1", "less than 1"),
+        ("loss.group_weights={stance: -1.0}", "greater than or equal to 0"),
         ("model.max_length=true", r"model\.max_length: .*integer"),
     ],
 )
@@ -56,7 +59,7 @@ def test_unknown_and_missing_keys_are_named(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert "wrong.yaml: training.num_train_epochs: Field required; add it" in str(caught.value)
-    assert "wrong.yaml: training.epochs: Extra inputs are not permitted (found 6); remove it" in str(caught.value)
+    assert "wrong.yaml: training.epochs: Extra inputs are not permitted (found 5); remove it" in str(caught.value)
 
 
 def test_missing_and_broken_files_are_named(tmp_path):

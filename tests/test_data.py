@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -46,7 +47,9 @@ def with_stance(**values):
 
 
 def test_reads_a_right_file(reader, tmp_path):
-    data = reader.read([write(tmp_path / "a.jsonl", ROW, changed(id="t2", published=None, events=[], stances=[]))])
+    data = reader.read(
+        [write(tmp_path / "a.jsonl", ROW, changed(id="t2", published=None, events=[], stances=[]))], "train"
+    )
     assert data[0] == ROW
     assert data[1]["published"] is None
     assert data["id"] == ["t1", "t2"]
@@ -72,39 +75,53 @@ def test_reads_a_right_file(reader, tmp_path):
         (with_stance(start=6, end=17), r"surface 'ميليشيا أسد' is not at 6:17 of the text; it is at 5:16"),
         (with_stance(surface="قسد"), "it does not occur in the text"),
         (with_stance(start="5"), "is not at 5:16"),
+        (with_stance(start=5 - len(ROW["text"]), end=16 - len(ROW["text"])), "it is at 5:16"),
+        (with_stance(surface=5), "surface is 5; give the name"),
+        (with_stance(actor=["syr_regime"]), "is not in the lexicon"),
+        (changed(stances=ROW["stances"] * 2), "two stances toward the mention at 5:16"),
+        (changed(events=[{"type": ["offensive"], "modality": "actual"}]), "event type .'offensive'.; use one of"),
+        (changed(split="test"), r"split is 'test', but the file is listed under data\.train"),
     ],
 )
 def test_wrong_lines_are_named_with_file_line_value_and_fix(reader, tmp_path, row, message):
     path = write(tmp_path / "a.jsonl", changed(id="t0"), row)
     with pytest.raises(DataError, match=message) as caught:
-        reader.read([path])
+        reader.read([path], "train")
     assert str(caught.value).startswith(f"{path}:2: ")
+
+
+def test_line_numbers_count_lines_of_the_file_only(reader, tmp_path):
+    odd = changed(id="t0", text="قصفت\u2028 البلدة\x85.", events=[], stances=[])
+    path = write(tmp_path / "a.jsonl", odd, changed(split="dev"))
+    with pytest.raises(DataError, match=rf"^{re.escape(str(path))}:2: origin"):
+        reader.read([path], "train")
+    assert reader.read([write(path, odd)], "train")["text"] == [odd["text"]]
 
 
 def test_duplicate_ids_are_found_across_files(reader, tmp_path):
     first, second = write(tmp_path / "a.jsonl", ROW), write(tmp_path / "b.jsonl", ROW)
     with pytest.raises(DataError, match=rf"b\.jsonl:1: id 't1' is already at {first}:1"):
-        reader.read([first, second])
+        reader.read([first, second], "train")
 
 
 def test_all_wrong_lines_are_reported_at_once(reader, tmp_path):
     rows = [changed(id=str(i), split="dev") for i in range(30)]
     with pytest.raises(DataError) as caught:
-        reader.read([write(tmp_path / "a.jsonl", *rows)])
+        reader.read([write(tmp_path / "a.jsonl", *rows)], "train")
     assert len(str(caught.value).splitlines()) == 21
     assert str(caught.value).endswith("and 10 more")
 
 
 def test_files_that_cannot_be_read(reader, tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        reader.read([tmp_path / "none.jsonl"])
+        reader.read([tmp_path / "none.jsonl"], "train")
     (tmp_path / "a.jsonl").write_bytes("نص".encode("windows-1256"))
     with pytest.raises(DataError, match="byte 0 is not UTF-8"):
-        reader.read([tmp_path / "a.jsonl"])
+        reader.read([tmp_path / "a.jsonl"], "train")
 
 
 def test_both_input_forms(reader, schema, tmp_path):
-    data = reader.read([write(tmp_path / "a.jsonl", ROW)])
+    data = reader.read([write(tmp_path / "a.jsonl", ROW)], "train")
     alone, toward = training_examples(data, schema)
     assert (alone["text"], alone["actor"]) == (ROW["text"], None)
     assert alone["targets"][:4] == toward["targets"][:4] == [1, 0, 0, 1]
@@ -142,7 +159,7 @@ def test_hashes_follow_the_content(tmp_path):
 def test_authored_files_are_right_and_each_row_is_in_its_split(reader):
     sizes = {}
     for split in ("train", "validation", "test"):
-        data = reader.read([Path(f"data/authored/{split}.jsonl")])
+        data = reader.read([Path(f"data/authored/{split}.jsonl")], split)
         assert set(data["split"]) == {split}
         assert set(data["origin"]) == {"authored"}
         sizes[split] = len(data)

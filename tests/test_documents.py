@@ -10,7 +10,7 @@ import pytest
 from rasd.documents import Columns, Document, Reject, guess_format, read_documents
 
 ROW = {"article_id": "a1", "outlet": "شبكة", "published": "2016-05-02", "title": "عنوان", "text": "نص الخبر"}
-EXPECTED = Document("a1", "عنوان\nنص الخبر", "شبكة", date(2016, 5, 2))
+EXPECTED = Document("a1", "عنوان\nنص الخبر", "شبكة", date(2016, 5, 2), text_start=6)
 
 
 def test_every_format_gives_the_same_document(tmp_path):
@@ -36,6 +36,8 @@ def test_a_text_file_is_one_article(tmp_path):
         (b'{"text": "\xc7\xe1"}', r"byte 10 \(0xc7\) is not UTF-8; .*iconv"),
         (b'{"text": ', "not JSON"),
         (b"[" * 100_000, "not JSON"),
+        (b'{"id": ' + b"1" * 5000 + b', "text": "b"}', "not JSON"),
+        (b'{"text": "\\ud800"}', "half a character"),
         (b'["text"]', "list, not an object"),
         (b'{"title": "x"}', "text / body / content is missing; name the field with --text-column"),
         (b'{"text": 7}', "is int, not text"),
@@ -74,6 +76,47 @@ def test_csv_with_a_row_that_is_not_utf8(tmp_path):
     first, bad, third = read_documents(str(path))
     assert (first.text, third.text) == ("أول", "ثالث")
     assert (bad.line, "not UTF-8" in bad.reason) == (3, True)
+
+
+def test_csv_that_would_lose_text_is_rejected(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('id,text\n1,قال x, ثم y\n2,"واحد, اثنان"\n', encoding="utf-8")
+    bad, good = read_documents(str(path))
+    assert "more fields than the header" in bad.reason
+    assert good.text == "واحد, اثنان"
+    path.write_text('id,text\n1,"لا ينتهي\n2,ثان\n', encoding="utf-8")
+    (bad,) = read_documents(str(path))
+    assert "not CSV" in bad.reason
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "header.csv", "a.parquet"])
+def test_an_empty_file_says_so(tmp_path, name):
+    path = tmp_path / name
+    if name == "a.parquet":
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    else:
+        path.write_text("id,text\n" if name == "header.csv" else "")
+    (reject,) = read_documents(str(path))
+    assert reject.reason == "holds no rows"
+
+
+def test_damaged_archives_and_cells_are_rejected(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    whole = gzip.compress(json.dumps(ROW).encode() * 50)
+    path.write_bytes(whole[:30] + b"\x00\xff\x00\xff" + whole[34:])
+    assert "cannot be read" in list(read_documents(str(path)))[-1].reason
+    cells = pa.array([b"good", b"\xc7\xe1", b"good"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": cells}), tmp_path / "a.parquet")
+    first, bad, third = read_documents(str(tmp_path / "a.parquet"))
+    assert (first.text, third.text) == ("good", "good")
+    assert "cannot be read" in bad.reason
+
+
+def test_the_first_field_that_holds_something_is_taken(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": null, "body": "نص", "title": "", "headline": "ع"}\n{"text": ""}', encoding="utf-8")
+    first, second = read_documents(str(path))
+    assert (first.text, first.text_start, second.text) == ("ع\nنص", 2, "")
 
 
 def test_column_names_can_be_given(tmp_path):

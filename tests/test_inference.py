@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from datetime import date
+from inspect import signature
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,13 @@ SPANS = [
     "BREAKING",
     "",
 ]
+
+
+PUBLIC = {
+    "from_pretrained": ["path_or_repo", "runtime", "lexicon", "revision", "device"],
+    "predict": ["self", "spans", "actors", "all_events", "published", "progress"],
+    "predict_article": ["self", "text", "outlet", "published", "all_events"],
+}
 
 
 def test_same_length_and_order_whatever_the_batching(classifier, monkeypatch):
@@ -53,6 +61,8 @@ def test_the_contract_is_frozen(classifier):
     assert article["published"] == "2016-01-02"
     assert article["skipped"] == [{"start": 4, "end": 7, "reason": "no Arabic letters"}]
     json.dumps([prediction, article])
+    parameters = {name: list(signature(getattr(Classifier, name)).parameters) for name in PUBLIC}
+    assert parameters == PUBLIC
 
 
 def test_without_actors_the_lexicon_finds_them(classifier):
@@ -71,7 +81,33 @@ def test_given_actors_are_asked_about_exactly(classifier):
         (None, "أحياء البلدة"),
     ]
     assert predictions[1].stances == ()
-    assert all(0.33 < s.probability <= 1 for s in predictions[0].stances)
+    logits = classifier.logits([(SPANS[0], "أحياء البلدة")])[0][classifier.schema.place("stance")]
+    assert predictions[0].stances[1].probability == pytest.approx(np.exp(logits).max() / np.exp(logits).sum(), abs=1e-5)
+
+
+def test_given_actors_are_asked_about_in_any_script(classifier):
+    (prediction,) = classifier.predict(["YPG attacked"], actors=[["YPG"]])
+    assert [(s.actor, s.surface, s.start, s.end) for s in prediction.stances] == [(None, "YPG", 0, 3)]
+
+
+def test_half_characters_do_not_stop_a_run(classifier):
+    text = "قصفت \ud800 قسد"
+    (prediction,) = classifier.predict([text])
+    assert prediction.text == text
+    assert [(s.actor, s.start) for s in prediction.stances] == [("sdf", 7)]
+    assert classifier.predict_article(text).spans[0].stances[0].start == 7
+
+
+@pytest.mark.parametrize("limit", [16, 64, 66, 67, 512])
+def test_windows_cover_the_text_whatever_the_limit(classifier, monkeypatch, limit):
+    monkeypatch.setattr(classifier.tokenizer, "model_max_length", limit)
+    text = "وتواصل المديرية أعمال صيانة الطرق في المدينة. " * 60 + "ﷺ " * 300
+    pieces = classifier._windows(text)
+    assert (pieces[0][0], pieces[-1][1]) == (0, len(text.rstrip()))
+    assert all(before[1] > after[0] > before[0] for before, after in pairwise(pieces))
+    assert len(pieces) < 8 * len(text) / limit
+    room = [len(classifier.tokenizer(text[a:b], verbose=False)["input_ids"]) for a, b in pieces]
+    assert max(room) <= limit
 
 
 def test_text_that_cannot_be_read_tells_nothing(classifier):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rasd.labels import LabelSchema
+from train.config import ConfigError
 from train.loss import GroupLoss, balanced_weights, group_weight
 
 
@@ -59,7 +60,21 @@ def test_equal_shares_of_a_batch_average_to_the_whole(tiny):
 
 
 def test_a_batch_with_nothing_annotated_is_zero(tiny):
-    assert GroupLoss(tiny)(LOGITS, torch.full((2, 4), -100.0)).item() == 0.0
+    logits = LOGITS.clone().requires_grad_()
+    loss = GroupLoss(tiny)(logits, torch.full((2, 4), -100.0))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad.abs().sum() == 0.0
+
+
+def test_weights_of_unknown_groups_are_refused(tiny):
+    with pytest.raises(ConfigError, match=r"no group \['stanse'\]"):
+        GroupLoss(tiny, group_weights={"stanse": 3.0})
+
+
+def test_a_label_that_never_occurs_leaves_the_others_balanced(tiny):
+    weights = balanced_weights(tiny, [[1, 0, 1, 0]] + [[0, 0, -100, -100]] * 3)
+    assert weights.tolist() == pytest.approx([math.sqrt(3), 1.0, 1.0, 1.0])
 
 
 def test_balanced_weights_follow_the_root_of_the_frequency(tiny):

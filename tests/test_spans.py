@@ -50,10 +50,18 @@ def test_boilerplate_is_no_span(line):
         "طباعة المناهج تتواصل رغم القصف الذي طال المطابع في حلب.",
         "المصدر الأمني نفى الهجوم على الحاجز",
         "زيارة 3 وزراء إلى الجبهة",
+        "إرسال تعزيزات عسكرية إلى درعا",
+        "مشاركة روسية في قصف إدلب",
+        "شارك الطيران الروسي في القصف",
+        "اشتركوا في قصف إدلب وحلب",
+        "انضموا إلى قوات قسد في الرقة",
+        "انضم بعضهم للتنظيم",
+        "المصدر: داعش يهاجم حقل العمر النفطي",
+        "تحرير: مدينة الباب من داعش",
     ],
 )
 def test_news_that_resembles_boilerplate_stays(line):
-    assert texts(line) == ([line], [])
+    assert texts(f"عنوان\n{line}") == (["عنوان", line], [])
 
 
 def test_most_read_lists_are_dropped_until_prose_comes_again():
@@ -61,6 +69,29 @@ def test_most_read_lists_are_dropped_until_prose_comes_again():
     kept, skipped = texts(raw)
     assert kept == ["خبر أول.", "قال شهود إن القصف تجدد فجر اليوم على أطراف البلدة."]
     assert [reason for _, reason in skipped] == ["related articles"] * 3
+
+
+def test_a_short_list_of_links_ends_by_itself():
+    raw = "خبر أول.\nاقرأ أيضاً\nغارات على إدلب\nهدنة في تعز\nصفقة تبادل\nقصفت القوات المدينة اليوم"
+    kept, skipped = texts(raw)
+    assert kept == ["خبر أول.", "قصفت القوات المدينة اليوم"]
+    assert len(skipped) == 4
+
+
+def test_only_the_first_paragraph_is_a_headline():
+    raw = f"{'كلمة ' * 30}.\nوقال البيان:\nتفاصيل.\nوقال البيان:\nبقية."
+    assert texts(raw)[1] == []
+
+
+def test_tatweel_and_half_characters():
+    assert texts("ـــــ")[1] == [("ـــــ", "no Arabic letters")]
+    spans, _ = cut_spans("قصفت \ud800 قسد")
+    assert [(span.text, span.start) for span in spans] == [("قصفت \ufffd قسد", 0)]
+
+
+def test_initials_do_not_make_cutting_slow():
+    spans, _ = cut_spans("كلمة " * 151 + "و. " * 20_000)
+    assert sum(len(span.text.split()) for span in spans) == 20_151
 
 
 def test_a_repeated_headline_is_dropped_once_seen():
@@ -93,6 +124,7 @@ def test_a_very_long_paragraph_becomes_sentences():
         "نقلت (ا.ف.ب) عن مصدر قوله.",
         "قال «وصلنا. وانتهينا» ثم مضى.",
         "توعّد “سنرد. قريباً” الناطق.",
+        'قال "وصلنا. وانتهينا" ثم مضى.',
     ],
 )
 def test_sentences_do_not_end_in_abbreviations_or_quotations(sentence):
@@ -119,4 +151,16 @@ def test_nothing_is_lost(raw):
         assert covered.isdisjoint(range(piece.start, piece.end))
         covered.update(range(piece.start, piece.end))
     assert all(index in covered or char.isspace() or char == "\u2028" for index, char in enumerate(raw))
-    assert all(has_arabic(span.text) or len(span.text) < 300 for span in spans)
+    assert all(has_arabic(span.text) for span in spans)
+
+
+@given(st.text(alphabet=st.sampled_from('ابج .،؟!«»"()د'), min_size=20, max_size=400))
+def test_nothing_is_lost_in_long_paragraphs(raw):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rasd.spans.LONG_PARAGRAPH", 3)
+        patch.setattr("rasd.spans.LONG_SENTENCE", 5)
+        spans, skipped = cut_spans(raw)
+    covered = [range(p.start, p.end) for p in sorted([*spans, *skipped], key=lambda piece: piece.start)]
+    positions = [index for piece in covered for index in piece]
+    assert positions == sorted(set(positions))
+    assert all(raw[index].isspace() for index in set(range(len(raw))) - set(positions))

@@ -3,7 +3,9 @@
 Under `accelerate launch -m train` the same run is spread over several processes.
 """
 
+import json
 import logging
+import shlex
 import shutil
 import sys
 import time
@@ -11,21 +13,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from accelerate import PartialState
+from datasets import Dataset
 from rich.console import Console
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging as transformers_logging
 
-from rasd.actors import ActorLexicon
+from rasd.actors import ActorLexicon, LexiconError
 from rasd.backbones import resolve_backbone
 from rasd.embedded_archive import BackboneError
-from rasd.labels import LabelSchema
+from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier
-from train.config import Config, ConfigError, load_config
+from train.config import Config, ConfigError, load_config, split_files
 from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
 from train.runs import RunError, RunFolder, environment, write_json
-from train.trainer import GroupTrainer, build_trainer
+from train.trainer import GroupTrainer, build_trainer, process_state
 
 console = Console(stderr=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -51,92 +52,107 @@ def main(
     for noisy in ("httpx", "datasets", "accelerate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     extra = [f"seed={seed}"] if seed is not None else []
-    extra += [f"output_dir={output_dir}"] if output_dir is not None else []
+    extra += [f"output_dir={json.dumps(str(output_dir))}"] if output_dir is not None else []
     try:
         settings = load_config(config, [*override, *extra])
         train(settings, resume=resume, overwrite=overwrite)
-    except (BackboneError, ConfigError, DataError, RunError) as error:
+    except TrainingInterruptedError as error:
+        again = shlex.join(["python", "-m", "train", "--config", f"{settings.output_dir}/config.yaml", "--resume"])
+        console.print(f"{error}; continue with: {again}", markup=False, soft_wrap=True)
+        raise typer.Exit(130) from error
+    except (BackboneError, ConfigError, DataError, LabelSchemaError, LexiconError, OSError, RunError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
-    except TrainingInterruptedError as error:
-        console.print(f"{error}; continue with: python -m train --config {config} --resume", markup=False)
-        raise typer.Exit(130) from error
 
 
 def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> RunFolder:
     """Run one training to its end and return the run folder."""
-    state = PartialState()
+    state = process_state()
     run = RunFolder(config.output_dir)
-    if state.is_main_process:
-        prepare_folder(run, config, resume=resume, overwrite=overwrite)
-    state.wait_for_everyone()
-    if run.is_finished():
+    check_folder(run, config, resume=resume, overwrite=overwrite)
+    state.wait_for_everyone()  # no process may find the folder that another has just begun
+    if run.is_finished() and not overwrite:
         console.print(f"{run.path}: this run is finished; --overwrite trains it again", markup=False)
         return run
     set_seed(config.seed)
     schema = LabelSchema.from_yaml(config.model.labels)
-    reader = SpanReader(schema, frozenset(ActorLexicon.load(config.model.lexicon).actors))
     tokenizer = AutoTokenizer.from_pretrained(
         resolve_backbone(config.model.name_or_path), revision=config.model.revision
     )
-    encoded = []
-    for paths, limit in ((config.data.train, config.training.limit_train_examples), (config.data.validation, None)):
-        examples = training_examples(reader.read(paths), schema)[:limit]
-        dataset, truncated = encode_examples(examples, tokenizer, config.model.max_length)
-        encoded.append(dataset)
-        if truncated and state.is_main_process:
-            console.print(f"{truncated} of {len(dataset)} examples are longer than model.max_length and were truncated")
+    examples, validation = (encode_split(config, name, schema, tokenizer) for name in ("train", "validation"))
     model = build_classifier(
         config.model.name_or_path, schema, revision=config.model.revision, dropout=config.model.dropout
     )
-    trainer = build_trainer(config, run, model, tokenizer, schema, encoded[0], encoded[1])
-    run_training(trainer, config, run)
+    with state.main_process_first():
+        if state.is_main_process:
+            begin_run(run, config, overwrite=overwrite)
+    trainer = build_trainer(config, run, model, tokenizer, schema, examples, validation)
+    run_training(trainer, run)
     save_checkpoint(trainer, tokenizer, config, run)
     state.wait_for_everyone()
     return run
 
 
-def prepare_folder(run: RunFolder, config: Config, *, resume: bool, overwrite: bool) -> None:
-    """Create the run folder, or check that the one that is there may be continued."""
-    if overwrite and run.path.exists():
-        if any(run.path.iterdir()) and not run.config_file.is_file():
-            raise RunError(f"{run.path} holds files but no run; choose another --output-dir")
-        shutil.rmtree(run.path)
-    hashes = file_hashes([*config.data.train, *config.data.validation, *config.data.test])
-    if run.config_file.is_file():
-        if not resume:
-            raise RunError(
-                f"{run.path} already holds a run: --resume continues it, --overwrite replaces it, "
-                "--output-dir chooses another folder"
-            )
-        if run.config_file.read_text(encoding="utf-8") != config.to_yaml():
-            raise RunError(
-                f"{run.config_file} differs from this configuration: --overwrite starts anew, --output-dir keeps both"
-            )
-        recorded = run.read_info()["data"]
-        if changed := sorted(name for name, value in hashes.items() if recorded.get(name) != value):
-            raise RunError(
-                f"the data changed since the run began ({', '.join(changed)}): --overwrite trains on the new data"
-            )
+def encode_split(config: Config, split: str, schema: LabelSchema, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Read a split and return its tokenised examples; say how many were truncated."""
+    reader = SpanReader(schema, frozenset(ActorLexicon.load(config.model.lexicon).actors))
+    examples = training_examples(reader.read(split_files(config, split), split), schema)
+    if split == "train":
+        examples = examples[: config.training.limit_train_examples]
+    if not examples:
+        raise DataError(f"data.{split}: the files hold no spans")
+    dataset, truncated = encode_examples(examples, tokenizer, config.model.max_length)
+    if truncated:
+        console.print(f"{split}: {truncated} of {len(dataset)} examples are longer than model.max_length: truncated")
+    return dataset
+
+
+def check_folder(run: RunFolder, config: Config, *, resume: bool, overwrite: bool) -> None:
+    """Check that the run folder is free, or holds a run that may be continued or replaced."""
+    if not run.path.exists() or not any(run.path.iterdir()):
+        return
+    if not run.holds_run():
+        raise RunError(f"{run.path} holds files but no run; choose another --output-dir")
+    if overwrite:
+        return
+    if not resume:
+        raise RunError(
+            f"{run.path} already holds a run: --resume continues it, --overwrite replaces it, "
+            "--output-dir chooses another folder"
+        )
+    if run.config_file.read_text(encoding="utf-8") != config.to_yaml():
+        raise RunError(
+            f"{run.config_file} differs from this configuration: --overwrite starts anew, --output-dir keeps both"
+        )
+    run.check_data()
+
+
+def begin_run(run: RunFolder, config: Config, *, overwrite: bool) -> None:
+    """Create the run folder with what is known before training; a run that is continued keeps its own."""
+    if overwrite:
+        run.delete()
+    if run.holds_run():
         return
     run.path.mkdir(parents=True, exist_ok=True)
-    write_json(run.info_file, {"seed": config.seed, "data": hashes, **environment()})
+    write_json(run.info_file, {"seed": config.seed, "data": file_hashes(config.input_files()), **environment()})
     run.config_file.write_text(config.to_yaml(), encoding="utf-8")
 
 
-def run_training(trainer: GroupTrainer, config: Config, run: RunFolder) -> None:
+def run_training(trainer: GroupTrainer, run: RunFolder) -> None:
     """Train to the end, from the last checkpoint where there is one."""
     started = time.perf_counter()
-    checkpoint = get_last_checkpoint(str(run.checkpoints)) if run.checkpoints.is_dir() else None
+    checkpoint = run.last_checkpoint()
     if checkpoint:
         console.print(f"continuing from {checkpoint}", markup=False)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.is_world_process_zero():
+        info = run.read_info()
+        session = {"seconds": round(time.perf_counter() - started, 1), "last_step": trainer.state.global_step}
+        sessions = [*info.get("sessions", []), {**session, "processes": trainer.args.world_size}]
+        best = {"best_score": trainer.state.best_metric, "best_step": trainer.state.best_global_step}
+        write_json(run.info_file, info | {"sessions": sessions, **best})
     if trainer.was_interrupted:
         raise TrainingInterruptedError(f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}")
-    if trainer.is_world_process_zero():
-        best = {"best_score": trainer.state.best_metric, "best_step": trainer.state.best_global_step}
-        done = {"steps": trainer.state.global_step, "seconds": round(time.perf_counter() - started, 1), **best}
-        write_json(run.info_file, run.read_info() | {"training": done})
 
 
 def save_checkpoint(trainer: GroupTrainer, tokenizer: PreTrainedTokenizerBase, config: Config, run: RunFolder) -> None:

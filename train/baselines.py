@@ -16,10 +16,13 @@ from rasd.actors import ActorLexicon
 from rasd.labels import LabelSchema
 from rasd.modeling import (
     EVENT_GROUP,
+    MODALITY_PREFIX,
+    STANCE_GROUP,
     EventPrediction,
     SpanPrediction,
     StancePrediction,
 )
+from rasd.normalization import arabic_news_normalizer
 
 Span = Mapping[str, Any]
 REGULARISATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -60,6 +63,7 @@ SUPPORTIVE_NAME = (
     r"بواسل|الباسل|[أا]بطال|البطل|مجاهد|المقاوم[ةه]|قواتنا|جيشنا|جنودنا|مقاتلينا|مقاتلونا|الجيش العربي|حما[ةه]|[أا]شاوس"
     r"|ثوار|الشرعي[ةه]|جيش الدفاع|المقدس|شهداء|صقور|نسور|[أا]سود|رفاقنا"
 )
+NORMALIZER = arabic_news_normalizer()
 QUOTED = re.compile(r"«[^»]*»|\"[^\"]*\"|“[^”]*”")
 
 
@@ -75,8 +79,8 @@ class MajorityBaseline:
         modalities = Counter(event["modality"] for events in train["events"] for event in events)
         stances = Counter(row["stance"] for rows in train["stances"] for row in rows)
         self.rates = {name: told[name] / len(train) for name in self.types}
-        self.modality = modalities.most_common(1)[0][0]
-        self.stance = stances.most_common(1)[0][0]
+        self.modality = max(schema.group(f"{MODALITY_PREFIX}{self.types[0]}").labels, key=lambda m: modalities[m])
+        self.stance = max(schema.group(STANCE_GROUP).labels, key=lambda s: stances[s])
 
     def predict(self, spans: Dataset) -> list[SpanPrediction]:
         """Give every span the same answer."""
@@ -107,6 +111,7 @@ class KeywordBaseline:
         ]
 
     def _events(self, text: str) -> dict[str, tuple[float, str]]:
+        text = strip_marks(text)
         modality = (
             "negated" if re.search(NEGATED, text) else "prospective" if re.search(PROSPECTIVE, text) else "actual"
         )
@@ -125,15 +130,12 @@ class KeywordBaseline:
 class TfidfBaseline:
     """Word and character n-grams with logistic regression; its regularisation is chosen on validation."""
 
-    name = "tf-idf + logreg"
-
-    def __init__(self, seed: int = 0) -> None:
-        """Take the seed of the solver."""
-        self.seed = seed
+    name = "tf-idf"
 
     def fit(self, train: Dataset, validation: Dataset, schema: LabelSchema) -> None:
         """Fit one classifier for each event type, its modality, and stance."""
         self.types = schema.group(EVENT_GROUP).labels
+        self.default = schema.group(f"{MODALITY_PREFIX}{self.types[0]}").labels[0]
         self.event_models: dict[str, Pipeline] = {}
         self.modality_models: dict[str, Pipeline] = {}
         for name in self.types:
@@ -171,12 +173,14 @@ class TfidfBaseline:
     ) -> Pipeline:
         """Return the pipeline whose regularisation gives the best macro-F1 on the held-out texts."""
         if len(set(labels)) < 2:
-            return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(texts or ["–"], labels or ["–"])
+            return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(
+                texts or ["–"], labels or [self.default]
+            )
         candidates = []
         features = _ngrams().fit(texts)
         train_rows, held_rows = features.transform(texts), features.transform(held_texts)
         for strength in REGULARISATIONS:
-            model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000, random_state=self.seed)
+            model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
             model.fit(train_rows, labels)
             score = (
                 f1_score(held_labels, model.predict(held_rows), average="macro", zero_division=0)
@@ -187,9 +191,16 @@ class TfidfBaseline:
         return make_pipeline(features, max(candidates, key=lambda item: item[:2])[2])
 
 
+def strip_marks(text: str) -> str:
+    """Return the text as the checkpoint's tokenizer reads it: without vowel marks, tatweel and invisible controls."""
+    return NORMALIZER.normalize_str(text)
+
+
 def _ngrams() -> FeatureUnion:
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    return make_union(words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True))
+    words = TfidfVectorizer(preprocessor=strip_marks, ngram_range=(1, 2), sublinear_tf=True)
+    return make_union(
+        words, TfidfVectorizer(preprocessor=strip_marks, analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    )
 
 
 def _modality_of(events: Sequence[Mapping[str, str]], name: str) -> str | None:

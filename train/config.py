@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -54,7 +54,7 @@ class DataConfig(Section):
 class LossConfig(Section):
     """How the label groups add up."""
 
-    group_weights: dict[str, float]
+    group_weights: dict[str, Annotated[float, Field(ge=0)]]
     """Weight of each label group; a name stands for its sub-groups too (`modality`); groups not named weigh 1."""
     class_weights: Literal["none", "balanced"]
     """`balanced` weighs labels by the square root of their inverse frequency in the training data."""
@@ -77,7 +77,7 @@ class TrainingConfig(Section):
     """Peak learning rate of the new classification layer; null for `learning_rate`."""
     weight_decay: float = Field(ge=0)
     """Decay of all weights except biases and LayerNorms."""
-    warmup_ratio: float = Field(ge=0, le=1)
+    warmup_ratio: float = Field(ge=0, lt=1)
     """Share of all steps over which the learning rate rises."""
     lr_scheduler_type: Literal["linear", "cosine", "constant_with_warmup"]
     """Course of the learning rate after the warm-up."""
@@ -107,10 +107,14 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_files(self) -> "Config":
-        for name in [self.model.labels, self.model.lexicon, *self.data.train, *self.data.validation, *self.data.test]:
+        for name in self.input_files():
             if not Path(name).is_file():
                 raise ValueError(f"{name}: no such file; paths are relative to the folder where the command runs")
         return self
+
+    def input_files(self) -> list[str]:
+        """Return every file that decides what the run learns and is scored on."""
+        return [self.model.labels, self.model.lexicon, *self.data.train, *self.data.validation, *self.data.test]
 
     def to_yaml(self) -> str:
         """Return the configuration as YAML, every value explicit."""
@@ -143,6 +147,12 @@ def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError("\n".join(_explain(str(path), item) for item in error.errors())) from error
 
 
+def split_files(config: Config, split: str) -> list[str]:
+    """Return the files of a split."""
+    files: list[str] = getattr(config.data, split)
+    return files
+
+
 def _apply(plain: Any, override: str) -> None:
     key, equals, value = override.partition("=")
     *parents, last = key.split(".")
@@ -152,7 +162,10 @@ def _apply(plain: Any, override: str) -> None:
         raise ConfigError(
             f"--set {override}: no such key; write --set section.key=value, as in training.learning_rate=1e-4"
         )
-    plain[last] = yaml.load(value, Loader=_Loader)
+    try:
+        plain[last] = yaml.load(value, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML: {error}") from error
 
 
 def _explain(path: str, item: Any) -> str:

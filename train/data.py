@@ -58,8 +58,8 @@ class SpanReader:
     schema: LabelSchema
     actors: frozenset[str]
 
-    def read(self, paths: Iterable[Path | str]) -> Dataset:
-        """Return the spans of the files, in order, as a dataset with `FEATURES`."""
+    def read(self, paths: Iterable[Path | str], split: str) -> Dataset:
+        """Return the spans of a split's files, in order, as a dataset with `FEATURES`."""
         rows: list[dict[str, Any]] = []
         errors: list[str] = []
         seen: dict[str, str] = {}
@@ -72,6 +72,8 @@ class SpanReader:
                     errors.append(f"{where}: not JSON ({error}); write one object a line")
                     continue
                 problems = list(self.problems(row))
+                if not problems and row["split"] != split:
+                    problems = [f"split is {row['split']!r}, but the file is listed under data.{split}; list it there"]
                 if not problems and row["id"] in seen:
                     problems = [f"id {row['id']!r} is already at {seen[row['id']]}; give each span its own"]
                 if problems:
@@ -113,11 +115,11 @@ class SpanReader:
         for event in events:
             if not isinstance(event, dict) or event.keys() != {"type", "modality"}:
                 yield f"event {event!r}; write {{type, modality}}"
-            elif event["type"] not in types:
+            elif not isinstance(event["type"], str) or event["type"] not in types:
                 yield f"event type {event['type']!r}; use one of {list(types)}"
             elif event["modality"] not in self.schema.group(f"{MODALITY_PREFIX}{event['type']}").labels:
                 yield f"modality {event['modality']!r} of {event['type']}; use one that the label schema has"
-        names = [event.get("type") for event in events if isinstance(event, dict)]
+        names = [str(event.get("type")) for event in events if isinstance(event, dict)]
         if len(set(names)) < len(names):
             yield f"an event type occurs twice in {names}; a span has each type at most once"
 
@@ -126,24 +128,32 @@ class SpanReader:
         if not isinstance(stances, list):
             yield f"stances is {stances!r}; write a list, [] for none"
             return
+        places = set()
         for stance in stances:
             if not isinstance(stance, dict) or stance.keys() != STANCE_KEYS:
                 yield f"stance {stance!r}; write {{{', '.join(sorted(STANCE_KEYS))}}}"
                 continue
-            start, end, surface = stance["start"], stance["end"], stance["surface"]
+            start, end, surface, actor = stance["start"], stance["end"], stance["surface"], stance["actor"]
             if stance["stance"] not in labels:
                 yield f"stance {stance['stance']!r}; use one of {list(labels)}"
-            if stance["actor"] is not None and stance["actor"] not in self.actors:
-                yield f"actor {stance['actor']!r} is not in the lexicon; add it there, or write null"
-            if not isinstance(start, int) or not isinstance(end, int) or not surface or text[start:end] != surface:
-                at = text.find(str(surface))
-                fix = f"it is at {at}:{at + len(surface)}" if surface and at >= 0 else "it does not occur in the text"
+            if actor is not None and (not isinstance(actor, str) or actor not in self.actors):
+                yield f"actor {actor!r} is not in the lexicon; add it there, or write null"
+            if not isinstance(surface, str) or not surface:
+                yield f"surface is {surface!r}; give the name as it stands in the text"
+            elif type(start) is not int or type(end) is not int or start < 0 or text[start:end] != surface:
+                at = text.find(surface)
+                fix = f"it is at {at}:{at + len(surface)}" if at >= 0 else "it does not occur in the text"
                 yield f"surface {surface!r} is not at {start}:{end} of the text; {fix} (code points, end-exclusive)"
+            elif start in places:
+                yield f"two stances toward the mention at {start}:{end}; keep one"
+            else:
+                places.add(start)
 
 
 def _lines(path: Path) -> Iterable[str]:
     try:
-        yield from path.read_text(encoding="utf-8").splitlines()
+        with path.open(encoding="utf-8", newline="\n") as file:
+            yield from file
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:

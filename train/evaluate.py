@@ -23,7 +23,7 @@ from rasd.actors import ActorLexicon
 from rasd.inference import Classifier
 from rasd.modeling import SpanPrediction
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
-from train.config import Config
+from train.config import split_files
 from train.data import DataError, SpanReader
 from train.metrics import Scores, score_spans
 from train.runs import RunError, RunFolder
@@ -55,7 +55,8 @@ def evaluate_run(run: RunFolder, split: str, *, with_baselines: bool = True) -> 
     classifier = Classifier.from_pretrained(run.model)
     lexicon = ActorLexicon.load(run.model / "actors.json")
     reader = SpanReader(classifier.schema, frozenset(lexicon.actors))
-    gold = reader.read(split_files(config, split))
+    run.check_data()
+    gold = reader.read(split_files(config, split), split)
     if not len(gold):
         raise RunError(f"the run's configuration names no {split} files; add them under data.{split}")
     started = time.perf_counter()
@@ -63,20 +64,14 @@ def evaluate_run(run: RunFolder, split: str, *, with_baselines: bool = True) -> 
     seconds = time.perf_counter() - started
     scores = {MODEL: score_spans(list(gold), predicted, classifier.schema) | {"seconds": round(seconds, 1)}}
     if with_baselines:
-        train, validation = reader.read(config.data.train), reader.read(config.data.validation)
-        for baseline in (MajorityBaseline(), KeywordBaseline(lexicon), TfidfBaseline(config.seed)):
+        train, validation = reader.read(config.data.train, "train"), reader.read(config.data.validation, "validation")
+        for baseline in (MajorityBaseline(), KeywordBaseline(lexicon), TfidfBaseline()):
             baseline.fit(train, validation, classifier.schema)
             scores[baseline.name] = score_spans(list(gold), baseline.predict(gold), classifier.schema)
     run.add_metrics(split, scores)
     write_predictions(run.predictions_file, split, gold, predicted)
     print_scores(f"{run.path} · {split}", scores)
     return scores
-
-
-def split_files(config: Config, split: str) -> list[str]:
-    """Return the files of a split."""
-    files: list[str] = getattr(config.data, split)
-    return files
 
 
 def surfaces(gold: Dataset) -> list[list[str]]:
@@ -106,10 +101,12 @@ def write_predictions(path: Path, split: str, gold: Dataset, predicted: Sequence
 
 def print_scores(title: str, scores: dict[str, Scores]) -> None:
     """Print one table of all systems, and the checkpoint's classes."""
-    table = Table(title=title)
-    columns = ("system", "event macro-F1", "micro-F1", "exact", "modality", "end to end", "stance macro-F1", "polar-F1")
+    table = Table(
+        title=title, caption="macro-F1 where no other score is named; exact: all events right; polar: without neutral"
+    )
+    columns = ("system", "event", "micro", "exact", "modality", "end to end", "stance", "polar")
     for column in columns:
-        table.add_column(column, justify="left" if column == "system" else "right")
+        table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
     for name, score in scores.items():
         events, modality, stance = score["events"], score["modality"], score["stance"]
         values = (

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rasd.labels import INDEPENDENT, UNANNOTATED, LabelSchema
+from train.config import ConfigError
 
 
 class GroupLoss(nn.Module):
@@ -27,6 +28,9 @@ class GroupLoss(nn.Module):
     ) -> None:
         """Set up the weights; `label_weights` has shape (labels,), as `balanced_weights` returns it."""
         super().__init__()
+        names = {group.name for group in schema.groups} | {group.name.split(".")[0] for group in schema.groups}
+        if unknown := sorted((group_weights or {}).keys() - names):
+            raise ConfigError(f"loss.group_weights: the label schema has no group {unknown}; use {sorted(names)}")
         self.schema = schema
         self.label_smoothing = label_smoothing
         self.group_weights = [group_weight(group.name, group_weights or {}) for group in schema.groups]
@@ -36,7 +40,7 @@ class GroupLoss(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the scalar loss for logits and targets of shape (batch, labels); targets are 1, 0 or -100."""
         logits = logits.float()
-        total = logits.new_zeros(())
+        total = 0.0 * logits.sum()  # a batch with nothing active has a gradient too: zero
         weights = torch.as_tensor(self.label_weights, device=logits.device)
         for (group, place), weight in zip(self.schema.slices(), self.group_weights, strict=True):
             part, target = logits[:, place], targets[:, place]
@@ -66,6 +70,7 @@ def balanced_weights(schema: LabelSchema, targets: Iterable[Iterable[float]]) ->
 
     Independent: the square root of negatives per positive. Exclusive: the square root of the inverse frequency, scaled
     so that the mean weight of the group's examples is 1. The root keeps rare labels from drowning the common ones.
+    A label that never occurs is not weighted.
     """
     rows = np.asarray(list(targets), dtype=np.float64)
     weights = np.ones(rows.shape[1])
@@ -73,11 +78,14 @@ def balanced_weights(schema: LabelSchema, targets: Iterable[Iterable[float]]) ->
         part = rows[:, place]
         part = part[(part != UNANNOTATED).all(axis=1)]
         counts = part.sum(axis=0)
-        if not len(part) or not counts.all():
+        seen = counts > 0
+        if not seen.any():
             continue
+        raw = np.ones(len(counts))
         if group.kind == INDEPENDENT:
-            weights[place] = np.sqrt((len(part) - counts) / counts)
+            raw[seen] = np.sqrt(np.maximum(len(part) - counts[seen], 1) / counts[seen])
         else:
-            raw = np.sqrt(len(part) / counts)
-            weights[place] = raw * len(part) / (raw * counts).sum()
+            raw[seen] = np.sqrt(len(part) / counts[seen])
+            raw *= len(part) / (raw * counts).sum()
+        weights[place] = raw
     return torch.tensor(weights, dtype=torch.float32)

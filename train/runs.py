@@ -12,6 +12,7 @@ model/                the checkpoint
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from train.config import Config, ConfigError, load_config
+from train.data import file_hashes
 
 PACKAGES = (
     "torch",
@@ -68,6 +70,10 @@ class RunFolder:
         """Say whether the run has its checkpoint."""
         return (self.model / "config.json").is_file()
 
+    def holds_run(self) -> bool:
+        """Say whether a run was begun here."""
+        return self.config_file.is_file() and self.info_file.is_file()
+
     def config(self) -> Config:
         """Return the run's resolved configuration."""
         try:
@@ -79,6 +85,33 @@ class RunFolder:
         """Return what `run.json` says."""
         info: dict[str, Any] = json.loads(self.info_file.read_text(encoding="utf-8"))
         return info
+
+    def check_data(self) -> None:
+        """Refuse data, labels or lexicon that are not those that the run was made with."""
+        recorded = self.read_info()["data"]
+        current = file_hashes(self.config().input_files())
+        if changed := sorted(name for name, value in current.items() if recorded.get(name) != value):
+            raise RunError(
+                f"changed since the run {self.path} began: {', '.join(changed)}; "
+                "put the old files back, or train anew: --overwrite"
+            )
+
+    def delete(self) -> None:
+        """Delete the run, and nothing else that lies in the folder."""
+        for file in (self.config_file, self.info_file, self.log_file, self.metrics_file, self.predictions_file):
+            file.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.logs, self.model):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def last_checkpoint(self) -> Path | None:
+        """Return the newest complete checkpoint; delete those that a crash left half-written."""
+        found = []
+        for folder in self.checkpoints.glob("checkpoint-*"):
+            if (folder / "trainer_state.json").is_file():  # written last
+                found.append(folder)
+            else:
+                shutil.rmtree(folder)
+        return max(found, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
     def read_metrics(self) -> dict[str, Any]:
         """Return the scores so far."""

@@ -20,8 +20,8 @@ from transformers import (
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from rasd.labels import LabelSchema
-from train.callbacks import Interrupt, JsonLog
-from train.config import Config
+from train.callbacks import EpochOrder, Interrupt, JsonLog
+from train.config import Config, ConfigError
 from train.loss import GroupLoss, balanced_weights
 from train.metrics import selection_scores
 from train.runs import RunFolder
@@ -36,6 +36,9 @@ class GroupTrainer(Trainer):
         super().__init__(**kwargs)
         self.group_loss = group_loss
         self.rasd_config = rasd_config
+        data: Any = self.train_dataset
+        self.sampler = LengthGroupedSampler(data["length"], rasd_config.training.train_batch_size, rasd_config.seed)
+        self.add_callback(EpochOrder(self.sampler))
 
     @property
     def was_interrupted(self) -> bool:
@@ -54,8 +57,7 @@ class GroupTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        data: Any = self.train_dataset  # the dataset passed in has lost the columns that the model does not read
-        return LengthGroupedSampler(data["length"], self.rasd_config.training.train_batch_size, self.rasd_config.seed)
+        return self.sampler
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return AdamW with its own learning rate for the classification layer, and no decay of biases and norms."""
@@ -150,16 +152,22 @@ def training_arguments(config: Config, run: RunFolder) -> TrainingArguments:
         label_names=["labels"],
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        disable_tqdm=False,
         report_to="none",  # TensorBoard comes as a callback of ours: it writes into the run folder
     )
 
 
+def process_state() -> PartialState:
+    """Return accelerate's view of the processes that share this run."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def share_of_batch(global_size: int) -> int:
     """Return how many examples of a global batch each device gets."""
-    processes = PartialState(cpu=not torch.cuda.is_available()).num_processes
+    processes = process_state().num_processes
     devices = processes if processes > 1 else max(1, torch.cuda.device_count())
     if global_size % devices:
-        raise ValueError(
+        raise ConfigError(
             f"training.train_batch_size is {global_size}, not a multiple of the {devices} devices; change it"
         )
     return global_size // devices
@@ -179,7 +187,7 @@ def freeze(model: PreTrainedModel, embeddings: bool, layers: int) -> None:
     """Keep the embeddings and the lowest encoder layers as they are."""
     encoder: Any = model.base_model
     if layers > len(encoder.encoder.layer):
-        raise ValueError(f"model.freeze_layers is {layers}, but the encoder has {len(encoder.encoder.layer)} layers")
+        raise ConfigError(f"model.freeze_layers is {layers}, but the encoder has {len(encoder.encoder.layer)} layers")
     frozen = [encoder.embeddings] if embeddings else []
     for module in [*frozen, *encoder.encoder.layer[:layers]]:
         module.requires_grad_(False)
