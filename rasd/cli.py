@@ -120,7 +120,7 @@ def _print_table(row: dict[str, Any]) -> None:
     table = Table(title=Text(f"{row['id']} · {row['outlet'] or '–'} · {row['published'] or '–'}"), show_lines=True)
     table.add_column("events")
     table.add_column("stance of the outlet")
-    table.add_column("span", justify="right", min_width=36, ratio=1)
+    table.add_column("span", justify="right", ratio=1)
     for span in row["spans"]:
         table.add_row(_events_cell(span["events"]), _stances_cell(span["stances"]), Text(span["text"]))
     Console().print(table)

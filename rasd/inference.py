@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rasd.actors import ActorLexicon, Evidence, Mention
+from rasd.batching import cut_windows, plan_batches, window_of
 from rasd.labels import LabelSchema
 from rasd.modeling import (
     LEXICON_FILE,
@@ -155,7 +156,7 @@ class Classifier:
         encoded = self._encode(list(places))
         result = np.zeros((len(places), len(self.schema.label_names())), dtype=np.float32)
         with tqdm(total=len(places), desc="predict", unit="pass", disable=not progress) as bar:
-            for batch in _batches([len(features["input_ids"]) for features in encoded]):
+            for batch in plan_batches([len(features["input_ids"]) for features in encoded], BATCH_TOKENS):
                 padded = self.tokenizer.pad([encoded[i] for i in batch], return_tensors="np")
                 result[batch] = self.runtime.logits({name: np.asarray(v, np.int64) for name, v in padded.items()})
                 bar.update(len(batch))
@@ -184,7 +185,7 @@ class Classifier:
         pairs: list[Pair] = []
         for text, pieces, wanted in zip(texts, windows, targets, strict=True):
             pairs += [(text[a:b], None) for a, b in pieces]
-            pairs += [(text[slice(*_window_of(target, pieces))], target.surface) for target in wanted]
+            pairs += [(text[slice(*window_of(target.start, target.end, pieces))], target.surface) for target in wanted]
         rows = iter(probabilities(self.logits(pairs, progress=progress), self.schema))
         return [
             self._assemble(text, start, pieces, wanted, rows, all_events)
@@ -222,9 +223,7 @@ class Classifier:
         if len(offsets) <= room:
             return [(0, len(text))]
         logger.info("a span of %d tokens is read in windows of %d", len(offsets), room)
-        overlap = min(WINDOW_OVERLAP, room // 4)
-        firsts = range(0, len(offsets) - overlap, room - overlap)
-        return [(offsets[i][0], offsets[min(i + room, len(offsets)) - 1][1]) for i in firsts]
+        return cut_windows(offsets, room, overlap=min(WINDOW_OVERLAP, room // 4))
 
     def _found_targets(self, text: str, published: date | None, evidence: Evidence | None = None) -> list[Target]:
         """Return one target for each actor that the lexicon finds: its longest mention, the first of equals."""
@@ -264,21 +263,3 @@ def _check_spans(spans: Sequence[str], actors: Sequence[Sequence[str]] | None) -
         for index, surfaces in enumerate(actors):
             if isinstance(surfaces, str):
                 raise TypeError(f"actors[{index}] is a string; give a list of surfaces, [] for none")
-
-
-def _window_of(target: Target, pieces: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the first piece that holds the whole target, else the one in which it begins."""
-    whole = [piece for piece in pieces if piece[0] <= target.start and target.end <= piece[1]]
-    return whole[0] if whole else next(piece for piece in pieces if target.start < piece[1])
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield indices in batches of similar length, each within `BATCH_TOKENS` padded tokens, the longest first."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -57,7 +57,7 @@ def test_pruning_changes_no_token_and_no_hidden_state_of_arabic_text(loaded, spa
     everything = list(range(len(archive.pieces)))
     whole_tokenizer = embedded_tokenizer(archive, everything)
     whole_model = embedded_encoder(archive, everything).eval()
-    # the pooling layer's feed-forward input is drawn at random
+    # parts of the pooling layer are drawn at random
     whole_model.encoder.layer[-1].load_state_dict(model.encoder.layer[-1].state_dict())
     texts = [span["text"] for span in spans if not any(c.isascii() and c.islower() for c in span["text"])]
     assert len(texts) > 1000
@@ -80,6 +80,15 @@ def test_the_added_layer_starts_as_first_token_plus_mean(loaded):
     expected = torch.nn.functional.layer_norm(before + before.mean(dim=0), (384,), eps=1e-12)
     assert torch.allclose(after, torch.nn.functional.layer_norm(expected, (384,), eps=1e-12), atol=1e-4)
     assert torch.allclose(output.pooler_output[0], torch.tanh(0.5 * after[0]), atol=1e-5)
+
+
+def test_the_added_layer_can_learn_to_attend(loaded):
+    tokenizer, model = loaded
+    layer = model.encoder.layer[-1].attention.self
+    assert not layer.key.weight.any()
+    model(**tokenizer("أعلنت الهدنة في المدينة", return_tensors="pt")).pooler_output.sum().backward()
+    assert layer.key.weight.grad.abs().max() > 0
+    model.zero_grad()
 
 
 def test_checkpoint_is_plain_bert(embedded):

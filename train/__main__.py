@@ -25,6 +25,7 @@ from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier
 from train.config import Config, ConfigError, load_config, split_files
 from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
+from train.evaluate import evaluate_run
 from train.runs import RunError, RunFolder, environment, write_json
 from train.trainer import GroupTrainer, build_trainer, process_state
 
@@ -88,7 +89,9 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
             begin_run(run, config, overwrite=overwrite)
     trainer = build_trainer(config, run, model, tokenizer, schema, examples, validation)
     run_training(trainer, run)
-    save_checkpoint(trainer, tokenizer, config, run)
+    if state.is_main_process:
+        save_checkpoint(trainer, tokenizer, config, run)
+        evaluate_run(run, "validation", with_baselines=False)
     state.wait_for_everyone()
     return run
 
@@ -157,8 +160,6 @@ def run_training(trainer: GroupTrainer, run: RunFolder) -> None:
 
 def save_checkpoint(trainer: GroupTrainer, tokenizer: PreTrainedTokenizerBase, config: Config, run: RunFolder) -> None:
     """Write the checkpoint folder: weights, config with the label schema, tokenizer, lexicon."""
-    if not trainer.is_world_process_zero():
-        return
     unfinished = run.path / ".model"
     shutil.rmtree(unfinished, ignore_errors=True)
     tokenizer.model_max_length = config.model.max_length
