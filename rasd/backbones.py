@@ -209,8 +209,8 @@ def start_pooling_as_mean(model: BertModel) -> None:
     after a last layer that begins as a mean of the tokens, the plain first-token pooler of BERT trains as well as
     mean pooling does, with no custom code.
 
-    The attention is uniform because the keys are zero. The queries stay as drawn: were they zero too, neither would ever
-    get a gradient, and the mean could not be unlearned, where one name in the span should count more than the rest.
+    The attention is uniform because the keys are zero. The queries stay as drawn: were they zero too, neither would
+    ever get a gradient, and the mean could not be unlearned, where one name in the span should count more than others.
     """
     layer: Any = model.encoder.layer[-1]
     pooler: Any = model.pooler

@@ -31,6 +31,7 @@ from rasd.modeling import (
     decode_events,
     decode_exclusive,
     merge_windows,
+    model_input,
     no_events,
     probabilities,
 )
@@ -168,8 +169,8 @@ class Classifier:
         for form in (False, True):
             indices = [i for i, (_, actor) in enumerate(pairs) if (actor is not None) == form]
             if indices:
-                columns = [[pairs[i][side] for i in indices] for side in range(1 + form)]
-                encoded = self.tokenizer(*columns, truncation="longest_first" if form else True)
+                columns = [list(column) for column in zip(*(model_input(*pairs[i]) for i in indices), strict=True)]
+                encoded = self.tokenizer(*columns, truncation="longest_first")
                 for position, i in enumerate(indices):
                     features[i] = {name: encoded[name][position] for name in self.tokenizer.model_input_names}
         return features

@@ -115,6 +115,14 @@ def build_classifier(
     return AutoModelForSequenceClassification.from_pretrained(source, revision=revision, config=config)
 
 
+def model_input(span: str, actor: str | None) -> tuple[str, ...]:
+    """Return the texts that the tokenizer joins: the span alone for its events, `(actor, span)` for the stance.
+
+    The actor comes first: at a fixed place beside the token that is pooled, it is not lost in a long span.
+    """
+    return (span,) if actor is None else (actor, span)
+
+
 def probabilities(logits: FloatArray, schema: LabelSchema) -> FloatArray:
     """Return probabilities from logits, both of shape (examples, labels): sigmoid or softmax, group by group."""
     result = np.empty_like(logits, dtype=np.float32)

@@ -16,7 +16,7 @@ from datasets import Dataset, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from rasd.labels import LabelSchema
-from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP
+from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, model_input
 
 SPLITS = ("train", "validation", "test")
 ORIGINS = ("authored", "annotated")
@@ -175,8 +175,8 @@ def file_hashes(paths: Iterable[Path | str]) -> dict[str, str]:
 def training_examples(spans: Dataset, schema: LabelSchema) -> list[dict[str, Any]]:
     """Return each span alone, and once with each of its actors: `text`, `actor` (surface or None), `targets`.
 
-    `targets` is a row of 1, 0 and -100, as long as the logits: stance counts only where an actor is given, a modality
-    only where its event is present.
+    `targets` is a row of 1, 0 and -100, as long as the logits. The span alone is asked for events and the modality of
+    those that are present, the span with an actor for the stance only: inference reads them the same way.
     """
     examples = []
     for span in spans:
@@ -184,7 +184,7 @@ def training_examples(spans: Dataset, schema: LabelSchema) -> list[dict[str, Any
         told |= {f"{MODALITY_PREFIX}{event['type']}": event["modality"] for event in span["events"]}
         examples.append({"text": span["text"], "actor": None, "targets": schema.encode(told)})
         for stance in span["stances"]:
-            targets = schema.encode(told | {STANCE_GROUP: stance["stance"]})
+            targets = schema.encode({STANCE_GROUP: stance["stance"]})
             examples.append({"text": span["text"], "actor": stance["surface"], "targets": targets})
     return examples
 
@@ -195,7 +195,7 @@ def encode_examples(
     """Return tokenised examples (`input_ids`, …, `labels`, `length`) and how many of them were truncated."""
     rows, truncated = [], 0
     for example in examples:
-        pair = (example["text"], example["actor"]) if example["actor"] else (example["text"],)
+        pair = model_input(example["text"], example["actor"])
         whole = tokenizer(*pair, verbose=False)
         cut = tokenizer(*pair, truncation="longest_first", max_length=max_length)
         truncated += len(whole["input_ids"]) > max_length
