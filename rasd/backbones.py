@@ -207,7 +207,8 @@ def start_pooling_as_mean(model: BertModel) -> None:
 
     The encoder was pretrained with mean pooling and has no pooler. Read through a random one, fine-tuning collapses;
     after a last layer that begins as a mean of the tokens, the plain first-token pooler of BERT trains as well as
-    mean pooling does, with no custom code.
+    mean pooling does, with no custom code. Queries and keys at zero give each other no gradient: the layer's attention
+    stays a mean throughout the training, and only its other weights learn.
     """
     layer: Any = model.encoder.layer[-1]
     pooler: Any = model.pooler
