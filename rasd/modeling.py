@@ -116,8 +116,8 @@ def build_classifier(
 
 
 def model_input(span: str, actor: str | None) -> tuple[str, ...]:
-    """Return the texts that the tokenizer joins: the span alone, or the span and the actor's surface."""
-    return (span,) if actor is None else (span, actor)
+    """Return the texts that the tokenizer joins: the span alone, or the actor's surface and then the span."""
+    return (span,) if actor is None else (actor, span)
 
 
 def probabilities(logits: FloatArray, schema: LabelSchema) -> FloatArray:

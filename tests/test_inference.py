@@ -171,7 +171,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 folder, pairs = sys.argv[1], json.loads(sys.argv[2])
 model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
 tokenizer = AutoTokenizer.from_pretrained(folder)
-texts = [[text for text in pair if text] for pair in pairs]
+texts = [[actor, span] if actor else [span] for span, actor in pairs]
 logits = [model(**tokenizer(*pair, return_tensors="pt")).logits[0].tolist() for pair in texts]
 print(json.dumps([logits, model.config.id2label["0"] if "0" in model.config.id2label else model.config.id2label[0]]))
 """
