@@ -2,13 +2,12 @@ import copy
 import json
 import re
 from collections import Counter
-from itertools import combinations
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
 
-from rasd.actors import WORD, fold_word
+from train.annotations.similarity import frequent_openings, near_duplicates
 from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
 
 ROW = {
@@ -140,7 +139,7 @@ def test_encoding_joins_the_pair_and_counts_truncation(schema, small_encoder):
     ]
     data, truncated = encode_examples(examples, tokenizer, 40)
     assert truncated == 1
-    assert tokenizer.decode(data[0]["input_ids"]) == "<s> قصفت ميليشيا أسد البلدة</s></s> ميليشيا أسد</s>"
+    assert tokenizer.decode(data[0]["input_ids"]) == "<s> ميليشيا أسد</s></s> قصفت ميليشيا أسد البلدة</s>"
     assert data["length"] == [len(ids) for ids in data["input_ids"]]
     assert max(data["length"]) == 40
 
@@ -176,19 +175,10 @@ def test_no_outlet_and_no_article_is_in_two_splits(spans):
     assert len({span["outlet"] for span in spans}) >= 20
 
 
-def shingles(text):
-    folded = " ".join(fold_word(match.group()) for match in WORD.finditer(text))
-    return {folded[i : i + 5] for i in range(len(folded) - 4)}
-
-
 def test_no_two_spans_are_near_duplicates(spans):
-    grams = [shingles(span["text"]) for span in spans]
-    for (i, first), (j, second) in combinations(enumerate(grams), 2):
-        if min(len(first), len(second)) > 0.4 * max(len(first), len(second)):
-            shared = len(first & second)
-            assert shared <= 0.4 * (len(first) + len(second) - shared), (spans[i]["id"], spans[j]["id"])
-    openings = Counter(" ".join(span["text"].split()[:3]) for span in spans)
-    assert max(openings.values()) <= 6
+    texts = [span["text"] for span in spans]
+    assert list(near_duplicates(texts)) == []
+    assert frequent_openings(texts) == {}
 
 
 def test_every_event_occurs_in_every_modality_and_every_stance_occurs(spans, schema):

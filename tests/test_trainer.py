@@ -195,7 +195,7 @@ def test_a_run_that_cannot_begin_leaves_no_folder(small_config, tmp_path):
 
 
 def test_overwrite_deletes_the_run_and_nothing_else(small_config, tmp_path):
-    quick = [f"output_dir={tmp_path / 'run'}", "training.num_train_epochs=1", "training.limit_train_examples=16"]
+    quick = [f"output_dir={tmp_path / 'run'}", "training.num_train_epochs=1", "data.limit_train_spans=8"]
     run = train(load_config(small_config, quick))
     (run.path / "notes.txt").write_text("mine")
     train(load_config(small_config, [*quick, "seed=99"]), overwrite=True)

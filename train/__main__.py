@@ -24,6 +24,7 @@ from rasd.embedded_archive import BackboneError
 from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier
 from train.config import Config, ConfigError, load_config, split_files
+from train.corpora import CorpusError
 from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
 from train.evaluate import evaluate_run
 from train.runs import RunError, RunFolder, environment, write_json
@@ -61,7 +62,16 @@ def main(
         again = shlex.join(["python", "-m", "train", "--config", f"{settings.output_dir}/config.yaml", "--resume"])
         console.print(f"{error}; continue with: {again}", markup=False, soft_wrap=True)
         raise typer.Exit(130) from error
-    except (BackboneError, ConfigError, DataError, LabelSchemaError, LexiconError, OSError, RunError) as error:
+    except (
+        BackboneError,
+        ConfigError,
+        CorpusError,
+        DataError,
+        LabelSchemaError,
+        LexiconError,
+        OSError,
+        RunError,
+    ) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
 
@@ -98,10 +108,12 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 
 def encode_split(config: Config, split: str, schema: LabelSchema, tokenizer: PreTrainedTokenizerBase) -> Dataset:
     """Read a split and return its tokenised examples; say how many were truncated."""
-    reader = SpanReader(schema, frozenset(ActorLexicon.load(config.model.lexicon).actors))
-    examples = training_examples(reader.read(split_files(config, split), split), schema)
-    if split == "train":
-        examples = examples[: config.training.limit_train_examples]
+    reader = SpanReader(schema, frozenset(ActorLexicon.load(config.model.lexicon).actors), config.data.corpora)
+    spans = reader.read(split_files(config, split), split)
+    limit = config.data.limit_train_spans
+    if split == "train" and limit is not None and limit < len(spans):
+        spans = spans.shuffle(seed=config.seed).select(range(limit))
+    examples = training_examples(spans, schema)
     if not examples:
         raise DataError(f"data.{split}: the files hold no spans")
     dataset, truncated = encode_examples(examples, tokenizer, config.model.max_length)

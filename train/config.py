@@ -49,6 +49,10 @@ class DataConfig(Section):
     """Spans for early stopping and for choosing the checkpoint."""
     test: list[str]
     """Spans that are scored once, after training; never read by it."""
+    corpora: str | None
+    """Folder of the corpora that stand-off spans refer to; null leaves those spans out, with a warning."""
+    limit_train_spans: int | None = Field(ge=1)
+    """Train on N spans, drawn by the seed, for learning curves and trials; null for all."""
 
 
 class LossConfig(Section):
@@ -89,8 +93,6 @@ class TrainingConfig(Section):
     """`auto`: bf16 autocast where the processor computes it in hardware."""
     logging_steps: int = Field(ge=1)
     """Steps between two entries of the training log."""
-    limit_train_examples: int | None = Field(ge=1)
-    """Train on the first N examples only, for trials; null for all."""
 
 
 class Config(Section):

@@ -1,7 +1,8 @@
 """Read the project's span files strictly, and turn spans into training examples.
 
-A file is JSONL, one span a line, in the format of data/README.md. Whatever is wrong with a line is reported with file,
-line, value and fix, all lines at once; a file with a wrong line is not used.
+A file is JSONL, one span a line, in the format of data/README.md; a line may refer to an article of a corpus instead of
+holding its text. Whatever is wrong with a line is reported with file, line, value and fix, all lines at once; a file
+with a wrong line is not used. Lines whose corpus is not there are left out with a warning.
 """
 
 import hashlib
@@ -17,11 +18,19 @@ from transformers import PreTrainedTokenizerBase
 
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, model_input
+from train.corpora import is_standoff, join_rows, place_problems
 
 SPLITS = ("train", "validation", "test")
 ORIGINS = ("authored", "annotated")
 MAX_ERRORS = 20
 
+STANCE_FEATURES = {
+    "actor": Value("string"),
+    "surface": Value("string"),
+    "start": Value("int32"),
+    "end": Value("int32"),
+    "stance": Value("string"),
+}
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -30,21 +39,12 @@ FEATURES = Features(
         "published": Value("string"),
         "text": Value("string"),
         "events": List({"type": Value("string"), "modality": Value("string")}),
-        "stances": List(
-            {
-                "actor": Value("string"),
-                "surface": Value("string"),
-                "start": Value("int32"),
-                "end": Value("int32"),
-                "stance": Value("string"),
-            }
-        ),
+        "stances": List(STANCE_FEATURES),
         "origin": Value("string"),
         "annotator": Value("string"),
         "split": Value("string"),
     }
 )
-STANCE_KEYS = {"actor", "surface", "start", "end", "stance"}
 
 
 class DataError(ValueError):
@@ -53,34 +53,40 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class SpanReader:
-    """A strict reader: labels must be in the schema, actors in the lexicon, offsets in the text."""
+    """A strict reader: labels must be in the schema, actors in the lexicon, offsets in the text.
+
+    `corpora` is the folder of the corpora that stand-off lines refer to.
+    """
 
     schema: LabelSchema
     actors: frozenset[str]
+    corpora: Path | str | None = None
 
-    def read(self, paths: Iterable[Path | str], split: str) -> Dataset:
-        """Return the spans of a split's files, in order, as a dataset with `FEATURES`."""
+    def read(self, paths: Iterable[Path | str], split: str | None) -> Dataset:
+        """Return the spans of a split's files, in order, as a dataset with `FEATURES`; of any where it is None."""
+        return self.check(*parse_lines(paths), split)
+
+    def check(self, lines: Sequence[tuple[str, Any]], errors: Sequence[str] = (), split: str | None = None) -> Dataset:
+        """Return parsed lines, given as `(where, row)`, as a dataset; raise `DataError` with all that is wrong.
+
+        `errors` has what is wrong already.
+        """
+        errors = list(errors)
         rows: list[dict[str, Any]] = []
-        errors: list[str] = []
         seen: dict[str, str] = {}
-        for path in paths:
-            for number, line in enumerate(_lines(Path(path)), 1):
-                where = f"{path}:{number}"
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    errors.append(f"{where}: not JSON ({error}); write one object a line")
-                    continue
-                problems = list(self.problems(row))
-                if not problems and row["split"] != split:
-                    problems = [f"split is {row['split']!r}, but the file is listed under data.{split}; list it there"]
-                if not problems and row["id"] in seen:
-                    problems = [f"id {row['id']!r} is already at {seen[row['id']]}; give each span its own"]
-                if problems:
-                    errors += [f"{where}: {problem}" for problem in problems]
-                    continue
-                seen[row["id"]] = where
-                rows.append(row)
+        for where, row in join_rows(lines, self.corpora):
+            if row is None:
+                continue
+            problems = list(self.problems(row))
+            if not problems and split is not None and row["split"] != split:
+                problems = [f"split is {row['split']!r}, but the file is listed under data.{split}; list it there"]
+            if not problems and row["id"] in seen:
+                problems = [f"id {row['id']!r} is already at {seen[row['id']]}; give each span its own"]
+            if problems:
+                errors += [f"{where}: {problem}" for problem in problems]
+                continue
+            seen[row["id"]] = where
+            rows.append(row)
         if errors:
             more = f"\n… and {len(errors) - MAX_ERRORS} more" if len(errors) > MAX_ERRORS else ""
             raise DataError("\n".join(errors[:MAX_ERRORS]) + more)
@@ -130,8 +136,8 @@ class SpanReader:
             return
         places = set()
         for stance in stances:
-            if not isinstance(stance, dict) or stance.keys() != STANCE_KEYS:
-                yield f"stance {stance!r}; write {{{', '.join(sorted(STANCE_KEYS))}}}"
+            if not isinstance(stance, dict) or stance.keys() != STANCE_FEATURES.keys():
+                yield f"stance {stance!r}; write {{{', '.join(sorted(STANCE_FEATURES))}}}"
                 continue
             start, end, surface, actor = stance["start"], stance["end"], stance["surface"], stance["actor"]
             if stance["stance"] not in labels:
@@ -148,6 +154,25 @@ class SpanReader:
                 yield f"two stances toward the mention at {start}:{end}; keep one"
             else:
                 places.add(start)
+
+
+def parse_lines(paths: Iterable[Path | str]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Return the lines of the files as `(file:line, row)`, and what is wrong with those that cannot even be joined."""
+    rows: list[tuple[str, Any]] = []
+    errors: list[str] = []
+    for path in paths:
+        for number, line in enumerate(_lines(Path(path)), 1):
+            where = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                errors.append(f"{where}: not JSON ({error}); write one object a line")
+                continue
+            problems = list(place_problems(row)) if is_standoff(row) else []
+            errors += [f"{where}: {problem}" for problem in problems]
+            if not problems:
+                rows.append((where, row))
+    return rows, errors
 
 
 def _lines(path: Path) -> Iterable[str]:

@@ -24,6 +24,7 @@ from rasd.inference import Classifier
 from rasd.modeling import SpanPrediction
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
 from train.config import split_files
+from train.corpora import CorpusError
 from train.data import DataError, SpanReader
 from train.metrics import Scores, score_spans
 from train.runs import RunError, RunFolder
@@ -38,27 +39,42 @@ def main(
     run_folder: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which spans to score.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Train and score the baselines too.")] = True,
+    origin: Annotated[Literal["authored", "annotated"] | None, typer.Option(help="Score spans of one origin.")] = None,
+    corpora: Annotated[Path | None, typer.Option(help="Replace the run's folder of corpora.")] = None,
 ) -> None:
     """Score a checkpoint and baselines on one split."""
     logging.getLogger("datasets").setLevel(logging.WARNING)
     transformers_logging.disable_progress_bar()
     try:
-        evaluate_run(RunFolder.open(run_folder), split, with_baselines=baselines)
-    except (DataError, RunError) as error:
+        evaluate_run(RunFolder.open(run_folder), split, with_baselines=baselines, origin=origin, corpora=corpora)
+    except (CorpusError, DataError, RunError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
 
 
-def evaluate_run(run: RunFolder, split: str, *, with_baselines: bool = True) -> dict[str, Scores]:
-    """Score one split of a run; store and print the scores, store the predictions; return scores by system."""
+def evaluate_run(
+    run: RunFolder,
+    split: str,
+    *,
+    with_baselines: bool = True,
+    origin: str | None = None,
+    corpora: Path | str | None = None,
+) -> dict[str, Scores]:
+    """Score one split of a run; store and print the scores, store the predictions; return scores by system.
+
+    With an `origin` only the spans of that origin are scored, and stored under `<split>-<origin>`.
+    """
     config = run.config()
     classifier = Classifier.from_pretrained(run.model)
     lexicon = ActorLexicon.load(run.model / "actors.json")
-    reader = SpanReader(classifier.schema, frozenset(lexicon.actors))
+    reader = SpanReader(classifier.schema, frozenset(lexicon.actors), corpora or config.data.corpora)
     run.check_data()
     gold = reader.read(split_files(config, split), split)
+    if origin is not None:
+        gold = gold.select([index for index, value in enumerate(gold["origin"]) if value == origin])
     if not len(gold):
-        raise RunError(f"the run's configuration names no {split} files; add them under data.{split}")
+        raise RunError(f"no {origin or ''} {split} spans; see data.{split} of the run's config.yaml, and --corpora")
+    name = f"{split}-{origin}" if origin else split
     started = time.perf_counter()
     predicted = classifier.predict(gold["text"], actors=surfaces(gold), all_events=True, progress=True)
     seconds = time.perf_counter() - started
@@ -68,9 +84,9 @@ def evaluate_run(run: RunFolder, split: str, *, with_baselines: bool = True) -> 
         for baseline in (MajorityBaseline(), KeywordBaseline(lexicon), TfidfBaseline()):
             baseline.fit(train, validation, classifier.schema)
             scores[baseline.name] = score_spans(list(gold), baseline.predict(gold), classifier.schema)
-    run.add_metrics(split, scores)
-    write_predictions(run.predictions_file, split, gold, predicted)
-    print_scores(f"{run.path} · {split}", scores)
+    run.add_metrics(name, scores)
+    write_predictions(run.predictions_file, name, gold, predicted)
+    print_scores(f"{run.path} · {name}", scores)
     return scores
 
 
@@ -80,7 +96,7 @@ def surfaces(gold: Dataset) -> list[list[str]]:
 
 
 def write_predictions(path: Path, split: str, gold: Dataset, predicted: Sequence[SpanPrediction]) -> None:
-    """Store gold and prediction of a split, one row a span; rows of other splits stay."""
+    """Store gold and prediction of a split, one row a span; rows under other names stay."""
     rows = [
         {
             "split": split,

@@ -1,0 +1,1 @@
+"""Tools for the annotated spans: check, count, split, compare annotators, and exchange with annotation tools."""

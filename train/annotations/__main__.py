@@ -1,0 +1,222 @@
+"""Tools for annotated spans: `python -m train.annotations validate | stats | duplicates | split | agreement | …`."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rasd.actors import ActorLexicon, LexiconError
+from rasd.labels import LabelSchema, LabelSchemaError
+from train.annotations import doccano, label_studio, table
+from train.annotations.agreement import compare, disagreements
+from train.annotations.counts import count_spans
+from train.annotations.files import json_lines, same_spans, write_splits, write_text
+from train.annotations.hub import export_hub
+from train.annotations.offsets import Repairs
+from train.annotations.similarity import frequent_openings, near_duplicates
+from train.annotations.splits import SplitError, assign_splits
+from train.corpora import CorpusError
+from train.data import SPLITS, DataError, SpanReader, parse_lines
+
+Rows = list[dict[str, Any]]
+DATA = Path("data")
+console = Console()
+errors = Console(stderr=True)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__)
+
+Files = Annotated[list[Path] | None, typer.Argument(help="Span files; without any, all of data/.")]
+Corpora = Annotated[Path | None, typer.Option(help="Folder of the corpora that stand-off rows refer to.")]
+
+
+class Format(StrEnum):
+    """What an annotation tool reads and writes."""
+
+    LABEL_STUDIO = "label-studio"
+    DOCCANO = "doccano"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def _load_lines(content: str, repairs: Repairs) -> Rows:
+    return [json.loads(line) for line in content.split("\n") if line.strip()]
+
+
+FORMATS: dict[Format, tuple[Callable[[Rows], str], Callable[[str, Repairs], Rows]]] = {
+    Format.LABEL_STUDIO: (label_studio.dump, label_studio.load),
+    Format.DOCCANO: (doccano.dump, doccano.load),
+    Format.CSV: (table.dump, table.load),
+    Format.JSONL: (json_lines, _load_lines),
+}
+
+
+@contextmanager
+def _clear_errors() -> Iterator[None]:
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("datasets").setLevel(logging.WARNING)
+    known = (CorpusError, DataError, LabelSchemaError, LexiconError, OSError, SplitError, ValueError)
+    try:
+        yield
+    except known as error:
+        errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+
+
+def _reader(corpora: Path | None = None) -> SpanReader:
+    lexicon = ActorLexicon.load("configs/actors.json")
+    return SpanReader(LabelSchema.from_yaml("configs/labels/conflict.yaml"), frozenset(lexicon.actors), corpora)
+
+
+def _read(files: list[Path] | None, corpora: Path | None) -> Rows:
+    found = files or sorted(path for name in ("authored", "annotated") for path in (DATA / name).glob("*.jsonl"))
+    if not found:
+        raise DataError(f"{DATA} holds no span files; name some")
+    return list(_reader(corpora).read(found, None))
+
+
+@app.command()
+def validate(files: Files = None, corpora: Corpora = None) -> None:
+    """Check every line; without the corpora, stand-off rows are counted but their text is not checked."""
+    with _clear_errors():
+        rows = _read(files, corpora)
+    console.print(f"{len(rows)} spans are right")
+
+
+@app.command()
+def stats(
+    files: Files = None, corpora: Corpora = None, as_json: Annotated[bool, typer.Option("--json")] = False
+) -> None:
+    """Count spans by every axis, one column a split."""
+    with _clear_errors():
+        rows = _read(files, corpora)
+        schema = _reader().schema
+    splits = {"all": rows} | {split: [row for row in rows if row["split"] == split] for split in SPLITS}
+    counts = {name: count_spans(part, schema) for name, part in splits.items()}
+    if as_json:
+        sys.stdout.write(json.dumps(counts, ensure_ascii=False, indent=1) + "\n")
+        return
+    grid = Table(title=f"{len(rows)} spans")
+    grid.add_column("", no_wrap=True)
+    for name in counts:
+        grid.add_column(name, justify="right")
+    for key, value in counts["all"].items():
+        if isinstance(value, dict):
+            for part in value:
+                grid.add_row(f"{key}: {part}", *(_cell(count[key].get(part, 0)) for count in counts.values()))
+        else:
+            grid.add_row(key, *(_cell(count[key]) for count in counts.values()))
+    console.print(grid)
+
+
+def _cell(value: int | dict[str, int]) -> str:
+    return " / ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+
+
+@app.command()
+def duplicates(files: Files = None, corpora: Corpora = None) -> None:
+    """List near-duplicates and openings used too often; exit with 1 where there are any."""
+    with _clear_errors():
+        rows = _read(files, corpora)
+    texts = [row["text"] for row in rows]
+    pairs, openings = list(near_duplicates(texts)), frequent_openings(texts)
+    for left, right, similarity in pairs:
+        console.print(f"{similarity:.2f}  {rows[left]['id']}  {rows[right]['id']}", highlight=False)
+    for opening, count in openings.items():
+        console.print(f"{count} spans begin with {opening}", highlight=False)
+    console.print(
+        f"{len(pairs)} near-duplicates, {len(openings)} openings used too often in {len(rows)} spans", soft_wrap=True
+    )
+    if pairs or openings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def split(
+    folder: Annotated[Path, typer.Argument(help="Folder of train, validation and test.jsonl, written anew.")],
+    new: Annotated[list[Path] | None, typer.Argument(help="Files whose spans have no split yet.")] = None,
+    corpora: Corpora = None,
+) -> None:
+    """Give new spans a split; spans that have one keep it, and nothing that belongs together is parted."""
+    with _clear_errors():
+        old_files = [path for path in (folder / f"{name}.jsonl" for name in SPLITS) if path.is_file()]
+        old, problems = parse_lines(old_files)
+        fresh, more = parse_lines(new or [])
+        lines = [*old, *((where, row | {"split": SPLITS[0]}) for where, row in fresh)]
+        rows = list(_reader(corpora).check(lines, problems + more))
+        if len(rows) < len(lines):
+            raise DataError(f"{len(lines) - len(rows)} spans have no text; --corpora names the folder of the corpora")
+        current = [row["split"] for _, row in old] + [None] * len(fresh)
+        write_splits(folder, [row for _, row in lines], assign_splits(rows, current))
+    console.print(f"{folder}: {len(old)} spans kept their split, {len(fresh)} got one", soft_wrap=True)
+
+
+@app.command()
+def agreement(
+    first: Annotated[Path, typer.Argument(help="One annotator's spans.")],
+    second: Annotated[Path, typer.Argument(help="The other's, in any order.")],
+    corpora: Corpora = None,
+    list_to: Annotated[Path | None, typer.Option("--list", help="Write the disagreements, JSON lines.")] = None,
+) -> None:
+    """Print the agreement of two annotators over the spans that both labelled."""
+    with _clear_errors():
+        reader = _reader(corpora)
+        left, right = same_spans(list(reader.read([first], None)), list(reader.read([second], None)))
+        found = disagreements(left, right)
+        if list_to:
+            write_text(list_to, json_lines(found))
+    grid = Table(title=f"{len(left)} spans labelled by both; {len(found)} differ")
+    for column in ("", "value", "95 % interval", "units"):
+        grid.add_column(column, justify="left" if not column else "right", no_wrap=True)
+    for row in compare(left, right, reader.schema):
+        interval = f"{row.interval[0]:.3f} to {row.interval[1]:.3f}" if row.interval else "–"
+        grid.add_row(row.name, f"{row.value:.3f}", interval, str(row.units))
+    console.print(grid)
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(help="File to write; with --hub a new folder.")],
+    files: Files = None,
+    to: Annotated[Format, typer.Option(help="Format of the file.")] = Format.JSONL,
+    hub: Annotated[bool, typer.Option("--hub", help="Write data/ in the layout of the Hugging Face Hub.")] = False,
+    corpora: Corpora = None,
+) -> None:
+    """Write spans for an annotation tool, or the data set for the Hub."""
+    with _clear_errors():
+        if hub:
+            written = export_hub(DATA, output)
+            console.print(f"{output}: {len(written)} files", highlight=False, soft_wrap=True)
+            return
+        rows = _read(files, corpora)
+        write_text(output, FORMATS[to][0](rows))
+    console.print(f"{output}: {len(rows)} spans", highlight=False, soft_wrap=True)
+
+
+@app.command("import")
+def import_spans(
+    source: Annotated[Path, typer.Argument(help="What an annotation tool exported.")],
+    output: Annotated[Path, typer.Argument(help="Span file to write, JSONL.")],
+    of: Annotated[Format, typer.Option("--from", help="Format of the source.")] = Format.LABEL_STUDIO,
+) -> None:
+    """Read an annotation tool's export, repair its offsets, check it, and write a span file; report what was lost."""
+    with _clear_errors():
+        repairs = Repairs()
+        rows = FORMATS[of][1](source.read_text(encoding="utf-8-sig"), repairs)
+        _reader().check([(f"{source}, span {number}", row) for number, row in enumerate(rows, 1)])
+        write_text(output, json_lines(rows))
+    for entry in repairs.lost:
+        errors.print(f"lost: {entry}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{output}: {len(rows)} spans; {repairs.summary()}", highlight=False, soft_wrap=True)
+    if repairs.lost:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
