@@ -8,6 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from train.annotations.similarity import frequent_openings, near_duplicates
+from train.corpora import place_problems
 from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
 
 ROW = {
@@ -164,6 +165,45 @@ def test_authored_files_are_right_and_each_row_is_in_its_split(reader):
         sizes[split] = len(data)
     assert sum(sizes.values()) >= 700
     assert min(sizes.values()) >= 150
+
+
+def annotated():
+    files = [Path(f"data/annotated/{split}.jsonl") for split in ("train", "validation", "test")]
+    return [json.loads(line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_real_spans_hold_no_text_and_leak_nowhere(schema, lexicon):
+    rows = annotated()
+    assert len(rows) >= 3000
+    assert len({row["sha256"] for row in rows}) == len({row["id"] for row in rows}) == len(rows)
+    for row in rows:
+        assert "text" not in row
+        assert "surface" not in str(row["stances"])
+        assert not list(place_problems(row))
+    for field in ("outlet", "article_id"):
+        splits = {}
+        for row in rows:
+            splits.setdefault(row[field], set()).add(row["split"])
+        assert all(len(found) == 1 for found in splits.values())
+    kinds = {event["type"] for row in rows for event in row["events"]}
+    assert kinds == set(schema.group("event").labels)
+    assert {stance["actor"] for row in rows for stance in row["stances"]} <= {None, *lexicon.actors}
+
+
+def test_whole_articles_are_labelled_and_both_raw_label_sets_are_kept():
+    rows = annotated()
+    labelled = {f"{row['corpus']}/{row['article_id']}" for row in rows}
+    whole = Path("data/annotated/whole_articles.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    assert len(whole) == 80
+    assert set(whole) <= labelled
+    first, second = (
+        {row["id"]: row for row in map(json.loads, Path(f"data/agreement/{name}.jsonl").read_text().splitlines())}
+        for name in ("first", "second")
+    )
+    assert len(first) >= 500
+    assert first.keys() == second.keys() <= {row["id"] for row in rows}
+    assert all(first[name]["sha256"] == second[name]["sha256"] for name in first)
+    assert all(first[name]["annotator"] != second[name]["annotator"] for name in first)
 
 
 def test_no_outlet_and_no_article_is_in_two_splits(spans):

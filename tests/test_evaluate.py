@@ -48,6 +48,17 @@ def test_command_prints_the_classes(small_run):
     assert "checkpoint, by class (24 spans" in result.stdout
 
 
+def test_other_files_are_scored_under_their_own_name(small_run, tmp_path, scores):
+    path = tmp_path / "more.jsonl"
+    lines = Path(small_run.config().data.test[0]).read_text(encoding="utf-8").splitlines()[:5]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    result = CliRunner().invoke(app, [str(small_run.path), "--no-baselines", "--data", str(path)])
+    assert result.exit_code == 0, result.output
+    metrics = json.loads(small_run.metrics_file.read_text())
+    assert metrics[f"test: {path}"]["checkpoint"]["spans"] == 5
+    assert metrics["test"]["checkpoint"]["spans"] == 24
+
+
 def test_changed_data_is_not_scored(small_run):
     path = Path(small_run.config().data.test[0])
     before = path.read_text(encoding="utf-8")

@@ -39,14 +39,14 @@ def main(
     run_folder: Annotated[Path, typer.Argument(help="Run folder of a finished training.")],
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which spans to score.")] = "test",
     baselines: Annotated[bool, typer.Option(help="Train and score the baselines too.")] = True,
-    origin: Annotated[Literal["authored", "annotated"] | None, typer.Option(help="Score spans of one origin.")] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="Score these files instead of the run's own.")] = None,
     corpora: Annotated[Path | None, typer.Option(help="Replace the run's folder of corpora.")] = None,
 ) -> None:
     """Score a checkpoint and baselines on one split."""
     logging.getLogger("datasets").setLevel(logging.WARNING)
     transformers_logging.disable_progress_bar()
     try:
-        evaluate_run(RunFolder.open(run_folder), split, with_baselines=baselines, origin=origin, corpora=corpora)
+        evaluate_run(RunFolder.open(run_folder), split, with_baselines=baselines, files=data, corpora=corpora)
     except (CorpusError, DataError, RunError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
@@ -57,24 +57,22 @@ def evaluate_run(
     split: str,
     *,
     with_baselines: bool = True,
-    origin: str | None = None,
+    files: Sequence[Path | str] | None = None,
     corpora: Path | str | None = None,
 ) -> dict[str, Scores]:
     """Score one split of a run; store and print the scores, store the predictions; return scores by system.
 
-    With an `origin` only the spans of that origin are scored, and stored under `<split>-<origin>`.
+    With `files` their spans are scored instead of the run's own, and stored under `<split>: <files>`.
     """
     config = run.config()
     classifier = Classifier.from_pretrained(run.model)
     lexicon = ActorLexicon.load(run.model / "actors.json")
     reader = SpanReader(classifier.schema, frozenset(lexicon.actors), corpora or config.data.corpora)
     run.check_data()
-    gold = reader.read(split_files(config, split), split)
-    if origin is not None:
-        gold = gold.select([index for index, value in enumerate(gold["origin"]) if value == origin])
+    gold = reader.read(files or split_files(config, split), split)
     if not len(gold):
-        raise RunError(f"no {origin or ''} {split} spans; see data.{split} of the run's config.yaml, and --corpora")
-    name = f"{split}-{origin}" if origin else split
+        raise RunError(f"there are no {split} spans; see data.{split} of the run's config.yaml, --data and --corpora")
+    name = f"{split}: {', '.join(map(str, files))}" if files else split
     started = time.perf_counter()
     predicted = classifier.predict(gold["text"], actors=surfaces(gold), all_events=True, progress=True)
     seconds = time.perf_counter() - started
