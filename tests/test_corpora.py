@@ -101,9 +101,18 @@ def test_wrong_standoff_rows_are_named(schema, lexicon, tmp_path, folder, row, m
 
 def test_a_broken_corpus_is_named(schema, lexicon, tmp_path, folder):
     (folder / "wire.jsonl.gz").write_bytes(b"\x1f\x8bbroken")
-    with pytest.raises(CorpusError, match=r"wire\.jsonl\.gz: cannot be read .* fetch the corpus anew"):
+    with pytest.raises(CorpusError, match=r"wire\.jsonl\.gz: cannot be read after line 0 .* fetch the corpus anew"):
         read(schema, lexicon, tmp_path, folder, standoff())
     (folder / "wire.jsonl.gz").unlink()
-    (folder / "wire.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"wire\.jsonl:1: no article_id and text"):
-        read(schema, lexicon, tmp_path, folder, standoff())
+    for line in ('{"id": 1}', '{"article_id": "a1", "text": null}', '{"article_id": ["a1"], "text": ""}'):
+        (folder / "wire.jsonl").write_text(f"{line}\n", encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"wire\.jsonl:1: no article_id and text"):
+            read(schema, lexicon, tmp_path, folder, standoff())
+
+
+def test_rows_that_cannot_be_joined_are_checked_all_the_same(schema, lexicon, tmp_path):
+    wrong = standoff(events=[{"type": "retreat", "modality": "actual"}], id="r9", published="yesterday")
+    with pytest.raises(DataError, match=r"(?s)published 'yesterday'.*event type 'retreat'.*id 'r1' is already"):
+        read(schema, lexicon, tmp_path, None, standoff(), wrong, standoff())
+    with pytest.raises(DataError, match="surface is None"):
+        read(schema, lexicon, tmp_path, None, standoff(stances=[{**standoff()["stances"][0], "end": 99}]))

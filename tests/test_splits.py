@@ -61,6 +61,12 @@ def test_the_order_of_the_rows_does_not_matter():
     assert forward == backward
 
 
+def test_a_label_that_nobody_has_does_no_harm():
+    rows = [row | {"events": [{"type": "offensive", "modality": "actual"}]} for row in spans()]
+    assert Counter(assign_splits(rows, [None] * 200)) == {"train": 120, "validation": 30, "test": 50}
+    assert assign_splits([], []) == []
+
+
 def test_contradictory_splits_are_refused():
     rows = [row(0, "a"), row(1, "a")]
     with pytest.raises(SplitError, match=r"several splits: .*s000.*s001"):

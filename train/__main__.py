@@ -25,7 +25,7 @@ from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier
 from train.config import Config, ConfigError, load_config, split_files
 from train.corpora import CorpusError
-from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
+from train.data import DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
 from train.evaluate import evaluate_run
 from train.runs import RunError, RunFolder, environment, write_json
 from train.trainer import GroupTrainer, build_trainer, process_state
@@ -110,9 +110,8 @@ def encode_split(config: Config, split: str, schema: LabelSchema, tokenizer: Pre
     """Read a split and return its tokenised examples; say how many were truncated."""
     reader = SpanReader(schema, frozenset(ActorLexicon.load(config.model.lexicon).actors), config.data.corpora)
     spans = reader.read(split_files(config, split), split)
-    limit = config.data.limit_train_spans
-    if split == "train" and limit is not None and limit < len(spans):
-        spans = spans.shuffle(seed=config.seed).select(range(limit))
+    if split == "train":
+        spans = draw_spans(spans, config.data.limit_train_spans, config.seed)
     examples = training_examples(spans, schema)
     if not examples:
         raise DataError(f"data.{split}: the files hold no spans")

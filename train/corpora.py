@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import logging
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,15 +69,17 @@ def read_articles(folder: Path | str, wanted: Iterable[tuple[str, str]]) -> dict
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     opener: Any = gzip.open if path.suffix == ".gz" else open
+    number = 0
     try:
         with opener(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 article = json.loads(line)
-                if not isinstance(article, dict) or not {"article_id", "text"} <= article.keys():
+                keys = ("article_id", "text")
+                if not isinstance(article, dict) or not all(isinstance(article.get(key), str) for key in keys):
                     raise CorpusError(f"{path}:{number}: no article_id and text; see data/README.md for the format")
                 yield article
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); fetch the corpus anew") from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CorpusError(f"{path}: cannot be read after line {number} ({error}); fetch the corpus anew") from error
 
 
 def span_hash(text: str) -> str:
@@ -97,6 +100,12 @@ def joined(row: Mapping[str, Any], text: str) -> dict[str, Any] | None:
         stances = [stance | {"surface": _slice(span, stance)} for stance in stances]
     whole = {key: value for key, value in row.items() if key not in PLACE_KEYS}
     return whole | {"article_id": f"{row['corpus']}/{row['article_id']}", "text": span, "stances": stances}
+
+
+def placeholder(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stand-off row with a text of the right length in place of the real one, to check all else of it."""
+    text = "·" * (row["end"] - row["start"])
+    return joined({**row, "start": 0, "end": len(text), "sha256": span_hash(text)}, text) or {}
 
 
 def _slice(span: str, stance: Mapping[str, Any]) -> str | None:

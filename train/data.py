@@ -18,7 +18,8 @@ from transformers import PreTrainedTokenizerBase
 
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, model_input
-from train.corpora import is_standoff, join_rows, place_problems
+from rasd.spans import SURROGATE
+from train.corpora import is_standoff, join_rows, place_problems, placeholder
 
 SPLITS = ("train", "validation", "test")
 ORIGINS = ("authored", "annotated")
@@ -74,9 +75,8 @@ class SpanReader:
         errors = list(errors)
         rows: list[dict[str, Any]] = []
         seen: dict[str, str] = {}
-        for where, row in join_rows(lines, self.corpora):
-            if row is None:
-                continue
+        for (_, raw), (where, whole) in zip(lines, join_rows(lines, self.corpora), strict=True):
+            row = placeholder(raw) if whole is None else whole
             problems = list(self.problems(row))
             if not problems and split is not None and row["split"] != split:
                 problems = [f"split is {row['split']!r}, but the file is listed under data.{split}; list it there"]
@@ -86,11 +86,12 @@ class SpanReader:
                 errors += [f"{where}: {problem}" for problem in problems]
                 continue
             seen[row["id"]] = where
-            rows.append(row)
+            if whole is not None:
+                rows.append(row)
         if errors:
             more = f"\n… and {len(errors) - MAX_ERRORS} more" if len(errors) > MAX_ERRORS else ""
             raise DataError("\n".join(errors[:MAX_ERRORS]) + more)
-        return Dataset.from_list(rows, features=FEATURES)
+        return Dataset.from_dict({name: [row[name] for row in rows] for name in FEATURES}, features=FEATURES)
 
     def problems(self, row: Any) -> Iterable[str]:
         """Yield what is wrong with one parsed line, each with its value and fix."""
@@ -106,6 +107,8 @@ class SpanReader:
         for name in ("id", "article_id", "outlet", "text", "annotator"):
             if not isinstance(row[name], str) or not row[name].strip():
                 yield f"{name} is {row[name]!r}; give a text"
+        if SURROGATE.search(str(row["text"])):
+            yield "text holds half a surrogate pair; write whole characters"
         if row["origin"] not in ORIGINS or row["split"] not in SPLITS:
             yield f"origin {row['origin']!r}, split {row['split']!r}; use one of {ORIGINS} and one of {SPLITS}"
         if row["published"] is not None and not _is_day(row["published"]):
@@ -146,7 +149,12 @@ class SpanReader:
                 yield f"actor {actor!r} is not in the lexicon; add it there, or write null"
             if not isinstance(surface, str) or not surface:
                 yield f"surface is {surface!r}; give the name as it stands in the text"
-            elif type(start) is not int or type(end) is not int or start < 0 or text[start:end] != surface:
+            elif (
+                type(start) is not int
+                or type(end) is not int
+                or not 0 <= start < end <= len(text)
+                or text[start:end] != surface
+            ):
                 at = text.find(surface)
                 fix = f"it is at {at}:{at + len(surface)}" if at >= 0 else "it does not occur in the text"
                 yield f"surface {surface!r} is not at {start}:{end} of the text; {fix} (code points, end-exclusive)"
@@ -181,6 +189,8 @@ def _lines(path: Path) -> Iterable[str]:
             yield from file
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); name a file of spans") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not UTF-8; convert the file, e.g. with iconv") from error
 
@@ -190,6 +200,11 @@ def _is_day(value: Any) -> bool:
         return date.fromisoformat(value).isoformat() == value
     except (TypeError, ValueError):
         return False
+
+
+def draw_spans(spans: Dataset, limit: int | None, seed: int) -> Dataset:
+    """Return `limit` of the spans, drawn by the seed; all where the limit is None or not below their number."""
+    return spans if limit is None or limit >= len(spans) else spans.shuffle(seed=seed).select(range(limit))
 
 
 def file_hashes(paths: Iterable[Path | str]) -> dict[str, str]:

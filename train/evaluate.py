@@ -25,7 +25,7 @@ from rasd.modeling import SpanPrediction
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
 from train.config import split_files
 from train.corpora import CorpusError
-from train.data import DataError, SpanReader
+from train.data import DataError, SpanReader, draw_spans
 from train.metrics import Scores, score_spans
 from train.runs import RunError, RunFolder
 
@@ -79,6 +79,7 @@ def evaluate_run(
     scores = {MODEL: score_spans(list(gold), predicted, classifier.schema) | {"seconds": round(seconds, 1)}}
     if with_baselines:
         train, validation = reader.read(config.data.train, "train"), reader.read(config.data.validation, "validation")
+        train = draw_spans(train, config.data.limit_train_spans, config.seed)
         for baseline in (MajorityBaseline(), KeywordBaseline(lexicon), TfidfBaseline()):
             baseline.fit(train, validation, classifier.schema)
             scores[baseline.name] = score_spans(list(gold), baseline.predict(gold), classifier.schema)

@@ -23,7 +23,7 @@ from train.annotations.hub import export_hub
 from train.annotations.offsets import Repairs
 from train.annotations.similarity import frequent_openings, near_duplicates
 from train.annotations.splits import SplitError, assign_splits
-from train.corpora import CorpusError
+from train.corpora import CorpusError, is_standoff
 from train.data import SPLITS, DataError, SpanReader, parse_lines
 
 Rows = list[dict[str, Any]]
@@ -46,7 +46,15 @@ class Format(StrEnum):
 
 
 def _load_lines(content: str, repairs: Repairs) -> Rows:
-    return [json.loads(line) for line in content.split("\n") if line.strip()]
+    rows = []
+    for number, line in enumerate(content.split("\n"), 1):
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}: not JSON ({error}); write one object a line") from error
+        if rows and is_standoff(rows[-1]):
+            raise ValueError(f"line {number}: a stand-off row has no text; import spans with their text")
+    return rows
 
 
 FORMATS: dict[Format, tuple[Callable[[Rows], str], Callable[[str, Repairs], Rows]]] = {
@@ -156,13 +164,17 @@ def split(
         old_files = [path for path in (folder / f"{name}.jsonl" for name in SPLITS) if path.is_file()]
         old, problems = parse_lines(old_files)
         fresh, more = parse_lines(new or [])
-        lines = [*old, *((where, row | {"split": SPLITS[0]}) for where, row in fresh)]
+        lines = [*old, *((where, _with_split(row)) for where, row in fresh)]
         rows = list(_reader(corpora).check(lines, problems + more))
         if len(rows) < len(lines):
             raise DataError(f"{len(lines) - len(rows)} spans have no text; --corpora names the folder of the corpora")
         current = [row["split"] for _, row in old] + [None] * len(fresh)
         write_splits(folder, [row for _, row in lines], assign_splits(rows, current))
     console.print(f"{folder}: {len(old)} spans kept their split, {len(fresh)} got one", soft_wrap=True)
+
+
+def _with_split(row: Any) -> Any:
+    return row | {"split": SPLITS[0]} if isinstance(row, dict) else row
 
 
 @app.command()
@@ -200,7 +212,9 @@ def export(
     """Write spans for an annotation tool, or the data set for the Hub."""
     with _clear_errors():
         if hub:
-            written = export_hub(DATA, output)
+            if files:
+                raise ValueError("--hub writes all of data/; leave the files out")
+            written = export_hub(DATA, output, _reader())
             console.print(f"{output}: {len(written)} files", highlight=False, soft_wrap=True)
             return
         rows = _read(files, corpora)
@@ -217,7 +231,12 @@ def import_spans(
     """Read an annotation tool's export, repair its offsets, check it, and write a span file; report what was lost."""
     with _clear_errors():
         repairs = Repairs()
-        rows = FORMATS[of][1](source.read_text(encoding="utf-8-sig"), repairs)
+        with source.open(encoding="utf-8-sig", newline="") as file:  # a line break inside a text stays what it is
+            content = file.read()
+        try:
+            rows = FORMATS[of][1](content, repairs)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from error
         _reader().check([(f"{source}, span {number}", row) for number, row in enumerate(rows, 1)])
         write_text(output, json_lines(rows))
     for entry in repairs.lost:

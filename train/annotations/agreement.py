@@ -133,7 +133,9 @@ def compare(first: Sequence[Row], second: Sequence[Row], schema: LabelSchema) ->
         for label in schema.group(STANCE_GROUP).labels
     ]
     shared, all_named = len(stance), sum(len(left.keys() | right.keys()) for left, right in named)
-    result.append(Agreement("actors named by both, share", shared / max(1, all_named), None, all_named))
+    result.append(
+        Agreement("actors named by both, share", shared / all_named if all_named else float("nan"), None, all_named)
+    )
     return result
 
 
@@ -166,8 +168,14 @@ def _modalities(row: Row) -> dict[str, str]:
 
 
 def _stances(row: Row) -> dict[str, str]:
-    """Return the stance toward each actor; a party without an id goes by its surface."""
-    return {stance["actor"] or stance["surface"]: stance["stance"] for stance in row["stances"]}
+    """Return the stance toward each actor; a party without an id goes by its surface, a second row by its number."""
+    result: dict[str, str] = {}
+    for stance in row["stances"]:
+        name = stance["actor"] or stance["surface"]
+        while name in result:
+            name += " +"
+        result[name] = stance["stance"]
+    return result
 
 
 def _shared_values(left: Mapping[str, str], right: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """doccano's JSONL of a project for text classification with spans: `cats` are the events, `entities` the stances.
 
-A mark's label is `stance:actor`. doccano gives no words with a mark, so the words go along as `surfaces`, which it
-keeps as metadata; a mark that was added there is checked by its bounds alone.
+A mark's label is `stance:actor`. doccano gives no words with a mark, so the places that were marked on export go along
+as `rasd_places`, which it keeps as metadata: they tell how it counts.
 """
 
 import json
@@ -29,14 +29,8 @@ def _line(row: Mapping[str, Any]) -> Row:
     entities = [[stance["start"], stance["end"], _label(stance)] for stance in row["stances"]]
     cats = [f"{event['type']}/{event['modality']}" for event in row["events"]]
     meta = {f"rasd_{key}": row[key] for key in META}  # doccano numbers documents itself under `id`
-    return {"text": row["text"], "entities": entities, "cats": cats, **meta, "surfaces": _surfaces(row)}
-
-
-def _surfaces(row: Mapping[str, Any]) -> dict[str, list[str]]:
-    surfaces: dict[str, list[str]] = {}
-    for stance in row["stances"]:
-        surfaces.setdefault(_label(stance), []).append(stance["surface"])
-    return surfaces
+    places = [[stance["start"], stance["end"]] for stance in row["stances"]]
+    return {"text": row["text"], "entities": entities, "cats": cats, **meta, "rasd_places": places}
 
 
 def _label(stance: Mapping[str, Any]) -> str:
@@ -50,25 +44,26 @@ def _row(number: int, line: str, repairs: Repairs) -> Row:
         text = plain["text"]
         meta = {key: plain[f"rasd_{key}"] for key in META}
         events = [dict(zip(("type", "modality"), cat.split("/"), strict=True)) for cat in plain["cats"]]
-        stances = []
-        for mark in plain["entities"]:
-            stance = _stance(where, text, mark, plain.get("surfaces", {}), repairs)
-            stances += [stance] if stance else []
-    except (KeyError, TypeError, ValueError) as error:
+        marks = [_mark(mark) for mark in plain["entities"]]
+        known = [(start, end) for start, end in plain.get("rasd_places", [])]
+        places = repairs.by_places(where, text, [(start, end) for start, end, _ in marks], known)
+        stances = [_stance(text, place, mark[2]) for mark, place in zip(marks, places, strict=True) if place]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{where}: {type(error).__name__} {error}; import lines that `export doccano` wrote"
         ) from error
     return meta | {"text": text, "events": events, "stances": stances}
 
 
-def _stance(where: str, text: str, mark: Any, surfaces: Mapping[str, list[str]], repairs: Repairs) -> Row | None:
+def _mark(mark: Any) -> tuple[int, int, str]:
     if isinstance(mark, dict):  # a newer export names the parts of a mark
-        mark = mark["start_offset"], mark["end_offset"], mark["label"]
+        return mark["start_offset"], mark["end_offset"], mark["label"]
     start, end, label = mark
+    return start, end, label
+
+
+def _stance(text: str, place: tuple[int, int], label: str) -> Row:
     stance, _, actor = label.partition(":")
-    place = repairs.repair(where, text, start, end, surfaces.get(label, []))
-    if place is None:
-        return None
-    surface = text[place[0] : place[1]]
-    actor = None if actor in ("", NO_ACTOR) else actor
-    return {"actor": actor, "surface": surface, "start": place[0], "end": place[1], "stance": stance}
+    start, end = place
+    named = None if actor in ("", NO_ACTOR) else actor
+    return {"actor": named, "surface": text[start:end], "start": start, "end": end, "stance": stance}

@@ -12,10 +12,15 @@ Row = dict[str, Any]
 
 def write_text(path: Path, content: str) -> None:
     """Write a file as a whole or not at all."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(content, encoding="utf-8", newline="\n")
-    unfinished.replace(path)
+    try:
+        unfinished.write_text(content, encoding="utf-8", newline="")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -35,7 +40,9 @@ def same_spans(first: Sequence[Row], second: Sequence[Row]) -> tuple[list[Row], 
     others = {row["id"]: row for row in second}
     left = [row for row in first if row["id"] in others]
     if not left:
-        raise DataError("the two files share no span id; name the files of two annotators of the same spans")
+        raise DataError(
+            "the two files share no span id; name two annotators of the same spans, and --corpora where they are real"
+        )
     right = [others[row["id"]] for row in left]
     for one, other in zip(left, right, strict=True):
         if one["text"] != other["text"]:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from datasets import Dataset, Features, List, Value
 
-from train.data import FEATURES, SPLITS, STANCE_FEATURES
+from train.data import FEATURES, SPLITS, STANCE_FEATURES, SpanReader
 
 CARD = "README.md"
 PLACE = {"corpus": Value("string"), "start": Value("int32"), "end": Value("int32"), "sha256": Value("string")}
@@ -26,26 +26,26 @@ FEATURES_BY_CONFIG = {
 }
 
 
-def export_hub(data: Path, folder: Path) -> list[Path]:
+def export_hub(data: Path, folder: Path, reader: SpanReader) -> list[Path]:
     """Write the card and the split files of `data` into a new folder; return what was written.
 
-    A line whose fields are not the declared ones is refused.
+    Every line is checked by the reader first, of stand-off lines all but the text; nothing is written if one is wrong.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     header, prose = split_card((data / CARD).read_text(encoding="utf-8"))
     names = [name for name in FEATURES_BY_CONFIG if (data / name).is_dir()]
+    sources = {(name, split): data / name / f"{split}.jsonl" for name in names for split in SPLITS}
+    reader.read([source for source in sources.values() if source.is_file()], None)
+    tables = {key: _read(source, FEATURES_BY_CONFIG[key[0]]) for key, source in sources.items() if source.is_file()}
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     written = []
-    for name in names:
-        for split in SPLITS:
-            source = data / name / f"{split}.jsonl"
-            if source.is_file():
-                target = unfinished / name / f"{split}.parquet"
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _read(source, FEATURES_BY_CONFIG[name]).to_parquet(target)
-                written.append(target)
+    for (name, split), table in tables.items():
+        target = unfinished / name / f"{split}.parquet"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(target)
+        written.append(target)
     header["configs"] = [{"config_name": name, "data_files": _files(written, name)} for name in names]
     header["dataset_info"] = [
         {"config_name": name, "features": FEATURES_BY_CONFIG[name]._to_yaml_list()} for name in names
@@ -69,11 +69,5 @@ def _files(written: list[Path], name: str) -> list[Mapping[str, str]]:
 
 
 def _read(path: Path, features: Features) -> Dataset:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if line:
-            row = json.loads(line)
-            if row.keys() != features.keys():
-                raise ValueError(f"{path}:{number}: its fields are not {sorted(features)}; run `validate` first")
-            rows.append(row)
-    return Dataset.from_list(rows, features=features)
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)

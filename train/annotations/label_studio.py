@@ -54,10 +54,11 @@ def _rows(number: int, task: Any, repairs: Repairs) -> Iterator[Row]:
         data, annotations = task["data"], task["annotations"]
         kept = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
         if not kept:
+            repairs.skipped += 1
             return
         events, stances = _read_result(where, data["text"], kept[-1]["result"], repairs)
         yield {key: data[key] for key in META} | {"text": data["text"], "events": events, "stances": stances}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{where}: {type(error).__name__} {error}; import tasks that `export label-studio` wrote"
         ) from error
@@ -74,11 +75,10 @@ def _read_result(where: str, text: str, result: Sequence[Any], repairs: Repairs)
             regions.setdefault(entry["id"], {}).update(value, stance=value["labels"][0])
         elif entry["from_name"] == "actor":
             regions.setdefault(entry["id"], {})["actor"] = value["choices"][0]
+    marks = [(region["start"], region["end"], region.get("text")) for region in regions.values()]
+    places = repairs.by_words(where, text, marks, utf16_first=True)
     stances = []
-    for region in regions.values():
-        place = repairs.repair(
-            where, text, region["start"], region["end"], [region["text"]] if "text" in region else []
-        )
+    for region, place in zip(regions.values(), places, strict=True):
         if place is not None:
             actor = region.get("actor", NO_ACTOR)
             stances.append(

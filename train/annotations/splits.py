@@ -26,6 +26,8 @@ class SplitError(ValueError):
 
 def components(rows: Sequence[Row]) -> list[list[int]]:
     """Return the groups of rows that must stay together, each in order, largest group first."""
+    if not rows:
+        return []
     first: dict[tuple[str, str], int] = {}
     edges = [
         (first.setdefault((field, row[field]), index), index)
@@ -105,7 +107,7 @@ def _cost(
     """Return how far all splits are from their shares of every label if the counts went to `split`."""
     cost = 0.0
     for name in SPLITS:
-        for label, whole in total.items():
+        for label, whole in (+total).items():
             here = have[name][label] + (counts[label] if name == split else 0)
             cost += (here / whole - shares[name]) ** 2
     return cost

@@ -32,14 +32,20 @@ def dump(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def load(content: str, repairs: Repairs) -> list[Row]:
     """Return the rows of a table, whose columns may stand in any order."""
-    reader = csv.DictReader(io.StringIO(content, newline=""))
-    if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-        raise ValueError(f"line 1: the columns {sorted(missing)} are missing; `export csv` shows the format")
-    return [_row(reader.line_num, cells, repairs) for cells in reader]
+    csv.field_size_limit(max(csv.field_size_limit(), len(content)))
+    reader = csv.DictReader(io.StringIO(content, newline=""), strict=True)
+    try:
+        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+            raise ValueError(f"line 1: the columns {sorted(missing)} are missing; `export csv` shows the format")
+        return [_row(reader.line_num, cells, repairs) for cells in reader]
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}; is a quotation mark not closed, or not doubled?") from error
 
 
 def _row(number: int, cells: Mapping[str, str], repairs: Repairs) -> Row:
     where = f"line {number}"
+    if None in cells or None in cells.values():
+        raise ValueError(f"{where}: not {len(COLUMNS)} cells; is a comma or a quotation mark inside an unquoted text?")
     try:
         row: Row = {name: cells[name] for name in PLAIN}
         row["published"] = row["published"] or None
@@ -47,18 +53,30 @@ def _row(number: int, cells: Mapping[str, str], repairs: Repairs) -> Row:
             dict(zip(("type", "modality"), event.split("/"), strict=True)) for event in _items(cells["events"])
         ]
         surfaces = json.loads(cells["surfaces"])
-        row["stances"] = []
-        for number_, stance in enumerate(_items(cells["stances"])):
-            actor, _, rest = stance.partition("@")
-            place, _, label = rest.partition("=")
-            start, end = map(int, place.split(":"))
-            found = repairs.repair(where, row["text"], start, end, surfaces[number_ : number_ + 1])
-            if found is not None:
-                marked = {"surface": row["text"][found[0] : found[1]], "start": found[0], "end": found[1]}
-                row["stances"].append({"actor": actor or None, **marked, "stance": label})
+        parsed = [_stance(cell) for cell in _items(cells["stances"])]
+        words = [*surfaces, *[None] * (len(parsed) - len(surfaces))]
+        marks = [(start, end, surface) for (_, start, end, _), surface in zip(parsed, words, strict=True)]
+        row["stances"] = [
+            {
+                "actor": actor or None,
+                "surface": row["text"][place[0] : place[1]],
+                "start": place[0],
+                "end": place[1],
+                "stance": label,
+            }
+            for (actor, _, _, label), place in zip(parsed, repairs.by_words(where, row["text"], marks), strict=True)
+            if place is not None
+        ]
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{where}: {error}; `export csv` shows the format of a cell") from error
     return row
+
+
+def _stance(cell: str) -> tuple[str, int, int, str]:
+    actor, _, rest = cell.partition("@")
+    place, _, label = rest.partition("=")
+    start, end = map(int, place.split(":"))
+    return actor, start, end, label
 
 
 def _items(cell: str) -> list[str]:
