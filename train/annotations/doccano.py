@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from train.annotations.files import META, stance_row
 from train.annotations.offsets import Repairs
 
-META = ("id", "article_id", "outlet", "published", "origin", "annotator", "split")
 NO_ACTOR = "other_party"
 Row = dict[str, Any]
 
@@ -64,6 +64,4 @@ def _mark(mark: Any) -> tuple[int, int, str]:
 
 def _stance(text: str, place: tuple[int, int], label: str) -> Row:
     stance, _, actor = label.partition(":")
-    start, end = place
-    named = None if actor in ("", NO_ACTOR) else actor
-    return {"actor": named, "surface": text[start:end], "start": start, "end": end, "stance": stance}
+    return stance_row(text, place, None if actor in ("", NO_ACTOR) else actor, stance)

@@ -7,7 +7,14 @@ from typing import Any
 
 from train.data import SPLITS, DataError
 
+META = ("id", "article_id", "outlet", "published", "origin", "annotator", "split")
 Row = dict[str, Any]
+
+
+def stance_row(text: str, place: tuple[int, int], actor: str | None, stance: str) -> Row:
+    """Return a stance row whose surface is what stands at the place."""
+    start, end = place
+    return {"actor": actor, "surface": text[start:end], "start": start, "end": end, "stance": stance}
 
 
 def write_text(path: Path, content: str) -> None:

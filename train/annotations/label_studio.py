@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from train.annotations.files import META, stance_row
 from train.annotations.offsets import Repairs, utf16_offset
 
-META = ("id", "article_id", "outlet", "published", "origin", "annotator", "split")
 NO_ACTOR = "other party"
 Row = dict[str, Any]
 
@@ -81,15 +81,7 @@ def _read_result(where: str, text: str, result: Sequence[Any], repairs: Repairs)
     for region, place in zip(regions.values(), places, strict=True):
         if place is not None:
             actor = region.get("actor", NO_ACTOR)
-            stances.append(
-                {
-                    "actor": None if actor == NO_ACTOR else actor,
-                    "surface": text[place[0] : place[1]],
-                    "start": place[0],
-                    "end": place[1],
-                    "stance": region["stance"],
-                }
-            )
+            stances.append(stance_row(text, place, None if actor == NO_ACTOR else actor, region["stance"]))
     return events, stances
 
 

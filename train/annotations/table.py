@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from train.annotations.files import stance_row
 from train.annotations.offsets import Repairs
 
 PLAIN = ("id", "article_id", "outlet", "published", "text", "origin", "annotator", "split")
@@ -57,13 +58,7 @@ def _row(number: int, cells: Mapping[str, str], repairs: Repairs) -> Row:
         words = [*surfaces, *[None] * (len(parsed) - len(surfaces))]
         marks = [(start, end, surface) for (_, start, end, _), surface in zip(parsed, words, strict=True)]
         row["stances"] = [
-            {
-                "actor": actor or None,
-                "surface": row["text"][place[0] : place[1]],
-                "start": place[0],
-                "end": place[1],
-                "stance": label,
-            }
+            stance_row(row["text"], place, actor or None, label)
             for (actor, _, _, label), place in zip(parsed, repairs.by_words(where, row["text"], marks), strict=True)
             if place is not None
         ]
