@@ -2,7 +2,7 @@ from datasets import Dataset
 
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline, strip_marks
 from train.data import FEATURES
-from train.metrics import score_spans
+from train.scores import score_spans
 
 
 def row(text, events=(), stances=()):

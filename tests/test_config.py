@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from rasd import LabelSchema
 from train.config import ConfigError, load_config
 
 SHIPPED = sorted(Path("configs").glob("*.yaml"))
+BENCHMARKS = sorted(Path("configs/benchmarks").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=str)
@@ -17,6 +19,51 @@ def test_every_shipped_config_loads_and_survives_its_own_yaml(path, tmp_path):
 
 def test_there_is_a_shipped_config():
     assert Path("configs/embedded.yaml") in SHIPPED
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=str)
+def test_every_benchmark_config_loads_where_its_data_is(path, tmp_path, monkeypatch):
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+    for name in data["train"] + data["validation"] + data["test"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "configs").symlink_to(Path("configs").resolve())
+    monkeypatch.chdir(tmp_path)
+    config = load_config(path)
+    (tmp_path / "again.yaml").write_text(config.to_yaml(), encoding="utf-8")
+    assert load_config(tmp_path / "again.yaml") == config
+    schema = LabelSchema.from_yaml(config.model.labels)
+    assert {group.name for group in schema.groups} == set(config.data.columns.labels)
+    assert set(config.data.columns.polar) <= set(schema.groups[0].labels)
+    (tmp_path / config.data.test[0]).unlink()
+    with pytest.raises(ConfigError, match=r"benchmarks-data/.*: no such file"):
+        load_config(path)
+
+
+def test_there_are_benchmark_configs():
+    assert [path.stem for path in BENCHMARKS] == ["ans", "mawqif"]
+
+
+def test_validation_is_named_or_drawn():
+    columns = "{text: a, given: null, labels: {event: b}, polar: [], validation_share: %s}"
+    for overrides in (
+        ["data.validation=[]"],
+        ["data.validation=[]", f"data.columns={columns % 'null'}"],
+        [f"data.columns={columns % '0.2'}"],
+    ):
+        with pytest.raises(ConfigError, match=r"name files under data\.validation, or a data\.columns\.val"):
+            load_config("configs/embedded.yaml", overrides)
+    drawn = load_config("configs/embedded.yaml", ["data.validation=[]", f"data.columns={columns % '0.2'}"])
+    assert drawn.data.columns.validation_share == 0.2
+    with pytest.raises(ConfigError, match=r"data\.columns\.validation_share: .*less than 1"):
+        load_config("configs/embedded.yaml", [f"data.columns={columns % '1.0'}"])
+
+
+def test_a_run_from_before_tables_is_still_read(tmp_path):
+    plain = yaml.safe_load(Path("configs/embedded.yaml").read_text(encoding="utf-8"))
+    del plain["data"]["columns"]
+    (tmp_path / "old.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    assert load_config(tmp_path / "old.yaml") == load_config("configs/embedded.yaml")
 
 
 def test_overrides_are_typed():

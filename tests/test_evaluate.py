@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from train.evaluate import app, evaluate_run
-from train.metrics import score_spans
 from train.runs import RunError, RunFolder
+from train.scores import score_spans
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +16,37 @@ def scores(small_run):
 
 
 def test_checkpoint_and_baselines_are_scored_and_stored(small_run, scores):
-    assert list(scores) == ["checkpoint", "majority", "keywords", "tf-idf"]
+    assert list(scores) == ["checkpoint", "majority", "keywords", "tf-idf", "frozen encoder"]
     assert json.loads(small_run.metrics_file.read_text())["test"] == json.loads(json.dumps(scores))
     assert scores["checkpoint"]["spans"] == 24
     assert scores["majority"]["events"]["micro_f1"] <= scores["keywords"]["events"]["micro_f1"]
+    own = scores["checkpoint"]
+    assert set(own["calibration"]) == {"events", "modality", "stance"}
+    assert {row["system"] for row in own["significance"]} == set(scores) - {"checkpoint"}
+    assert own["probes"]["orthographic_noise"]["cases"] > 0
+    low, high = own["intervals"]["events.macro_f1"]
+    assert low <= own["events"]["macro_f1"] <= high
+    assert sum(part["spans"] for part in own["slices"]["outlet"].values()) == 24
+    assert "calibration" not in scores["tf-idf"]
+
+
+def test_the_report_holds_every_scored_span(small_run, scores, spans):
+    page = (small_run.path / "report.html").read_text(encoding="utf-8")
+    assert all(span["id"] in page for span in [span for span in spans if span["split"] == "test"][:24])
+    evaluate_run(small_run, "validation", with_baselines=False, with_probes=False)
+    assert (small_run.path / "report-validation.html").is_file()
+
+
+def test_slices_are_scored_on_their_own_rows(small_run, scores, classifier, schema, spans):
+    gold = [span for span in spans if span["split"] == "test"][:24]
+    outlet = gold[0]["outlet"]
+    part = [span for span in gold if span["outlet"] == outlet]
+    surfaces = [[row["surface"] for row in span["stances"]] for span in part]
+    predictions = classifier.predict([span["text"] for span in part], actors=surfaces, all_events=True)
+    alone = score_spans(part, predictions, schema)
+    found = scores["checkpoint"]["slices"]["outlet"][outlet]
+    assert found["event_exact_match"] == pytest.approx(alone["events"]["exact_match"])
+    assert found["stance_accuracy"] == pytest.approx(alone["stance"]["accuracy"])
 
 
 def test_the_checkpoint_is_scored_as_users_read_it(small_run, scores, classifier, schema, spans):
@@ -35,7 +62,7 @@ def test_predictions_keep_the_rows_of_other_splits(small_run, scores):
     evaluate_run(small_run, "validation", with_baselines=False)
     evaluate_run(small_run, "validation", with_baselines=False)
     rows = pq.read_table(small_run.predictions_file).to_pylist()
-    assert [sum(row["split"] == split for row in rows) for split in ("test", "validation")] == [24, 24]
+    assert [sum(row["split"] == split for row in rows) for split in ("test", "validation")] == [5 * 24, 24]
     row = rows[0]
     assert set(json.loads(row["gold"])) == set(json.loads(row["predicted"])) == {"events", "stances"}
     assert len(json.loads(row["predicted"])["events"]) == 4

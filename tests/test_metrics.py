@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from rasd.modeling import EventPrediction, SpanPrediction, StancePrediction
-from train.metrics import MultiLabelScores, SingleLabelScores, score_spans, selection_scores
+from train.metrics import MultiLabelScores, ReliabilityScores, SingleLabelScores
+from train.scores import score_spans, selection_scores
 
 TYPES = ("offensive", "reinforcement", "failed_negotiation", "civilian_corridor")
 
@@ -74,15 +75,15 @@ def test_mismatched_predictions_are_refused(schema):
 
 
 def test_metrics_are_evaluate_metrics_that_need_no_network():
-    metric = SingleLabelScores(("a", "b"))
+    metric = SingleLabelScores(labels=("a", "b"))
     assert isinstance(metric, evaluate.Metric)
     metric.add_batch(predictions=[0, 1], references=[0, 0])
     metric.add(prediction=1, reference=1)
     scores = metric.compute()
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["per_class"]["a"]["recall"] == 0.5
-    assert MultiLabelScores(("a", "b")).compute(predictions=[[0.9, 0.2]], references=[[1, 1]])["macro_f1"] == 0.5
-    combined = evaluate.combine([SingleLabelScores(("a", "b"))])
+    assert MultiLabelScores(labels=("a", "b")).compute(predictions=[[0.9, 0.2]], references=[[1, 1]])["macro_f1"] == 0.5
+    combined = evaluate.combine([SingleLabelScores(labels=("a", "b"))])
     assert combined.compute(predictions=[0], references=[0])["accuracy"] == 1.0
 
 
@@ -98,3 +99,34 @@ def test_selection_watches_events_of_spans_alone_and_stance(schema):
     assert scores["event_macro_f1"] == pytest.approx(0.25)
     assert scores["stance_macro_f1"] == pytest.approx((2 / 3) / 3)
     assert scores["score"] == pytest.approx((0.25 + 2 / 9) / 2)
+
+
+def test_reliability_against_counts_by_hand():
+    probabilities = [0.1] * 10 + [0.9] * 10
+    held = [0] * 9 + [1] + [1] * 5 + [0] * 5
+    scores = ReliabilityScores().compute(predictions=probabilities, references=held)
+    assert scores["brier"] == pytest.approx((9 * 0.01 + 0.81 + 5 * 0.01 + 5 * 0.81) / 20)
+    assert sum(part["count"] for part in scores["bins"]) == 20
+    assert scores["coverage_risk"][-1] == {"coverage": 1.0, "risk": pytest.approx(6 / 20)}
+    assert ReliabilityScores().compute(predictions=[1.0] * 30, references=[1] * 15 + [0] * 15)["ece"] == pytest.approx(
+        0.5, abs=0.01
+    )
+    certain = ReliabilityScores().compute(predictions=[0.0, 1.0] * 30, references=[0, 1] * 30)
+    assert (certain["ece"], certain["brier"], certain["coverage_risk"][0]["risk"]) == (0.0, 0.0, 0.0)
+
+
+def test_coverage_keeps_the_surest_first():
+    scores = ReliabilityScores().compute(predictions=[0.99, 0.01] * 5 + [0.6] * 10, references=[1, 0] * 5 + [0] * 10)
+    risks = {row["coverage"]: row["risk"] for row in scores["coverage_risk"]}
+    assert risks[0.5] == 0.0
+    assert risks[1.0] == 0.5
+
+
+@pytest.mark.parametrize("name", ["multi_label", "single_label", "reliability"])
+def test_metrics_load_by_path(name):
+    metric = evaluate.load(f"train/metrics/{name}.py", labels=("a", "b"))
+    rows = {"multi_label": ([[0.9, 0.1]], [[1, 0]]), "single_label": ([0, 1], [0, 1]), "reliability": ([0.9], [1])}
+    scores = metric.compute(predictions=rows[name][0], references=rows[name][1])
+    assert scores.get("macro_f1", scores.get("brier")) == pytest.approx(
+        {"multi_label": 0.5, "single_label": 1.0}.get(name, 0.01)
+    )

@@ -9,9 +9,11 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 from datasets import Dataset
 from rich.console import Console
@@ -23,11 +25,14 @@ from rasd.backbones import resolve_backbone
 from rasd.embedded_archive import BackboneError
 from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier
+from train.augment import augment
+from train.calibrate import fit_calibration, fold_calibration
 from train.config import Config, ConfigError, load_config, split_files
 from train.corpora import CorpusError
 from train.data import DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
 from train.evaluate import evaluate_run
 from train.runs import RunError, RunFolder, environment, write_json
+from train.tables import read_split
 from train.trainer import GroupTrainer, build_trainer, process_state
 
 console = Console(stderr=True)
@@ -99,22 +104,34 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
             begin_run(run, config, overwrite=overwrite)
     trainer = build_trainer(config, run, model, tokenizer, schema, examples, validation)
     run_training(trainer, run)
+    if config.training.calibrate:
+        calibrate(trainer, schema, run)
     if state.is_main_process:
         save_checkpoint(trainer, tokenizer, config, run)
-        evaluate_run(run, "validation", with_baselines=False)
+        evaluate_run(run, "validation", with_baselines=False, with_probes=False)
     state.wait_for_everyone()
     return run
 
 
-def encode_split(config: Config, split: str, schema: LabelSchema, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """Read a split and return its tokenised examples; say how many were truncated."""
-    reader = SpanReader(schema, frozenset(ActorLexicon.load(config.model.lexicon).actors), config.data.corpora)
+def read_examples(config: Config, split: str, schema: LabelSchema) -> Sequence[dict[str, Any]]:
+    """Return the examples of a split, of spans or of a table."""
+    if config.data.columns is not None:
+        return list(read_split(config, split, schema))
+    lexicon = ActorLexicon.load(config.model.lexicon)
+    reader = SpanReader(schema, frozenset(lexicon.actors), config.data.corpora)
     spans = reader.read(split_files(config, split), split)
     if split == "train":
         spans = draw_spans(spans, config.data.limit_train_spans, config.seed)
-    examples = training_examples(spans, schema)
+        if config.data.augment is not None:
+            spans = augment(spans, lexicon, seed=config.seed, **config.data.augment.model_dump())
+    return training_examples(spans, schema)
+
+
+def encode_split(config: Config, split: str, schema: LabelSchema, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """Read a split and return its tokenised examples; say how many were truncated."""
+    examples = read_examples(config, split, schema)
     if not examples:
-        raise DataError(f"data.{split}: the files hold no spans")
+        raise DataError(f"data.{split}: the files hold no {'rows' if config.data.columns else 'spans'}")
     dataset, truncated = encode_examples(examples, tokenizer, config.model.max_length)
     if truncated:
         console.print(f"{split}: {truncated} of {len(dataset)} examples are longer than model.max_length: truncated")
@@ -167,6 +184,17 @@ def run_training(trainer: GroupTrainer, run: RunFolder) -> None:
         write_json(run.info_file, info | {"sessions": sessions, **best})
     if trainer.was_interrupted:
         raise TrainingInterruptedError(f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}")
+
+
+def calibrate(trainer: GroupTrainer, schema: LabelSchema, run: RunFolder) -> None:
+    """Fold into the model's last layer what makes its probabilities right on validation; note it in run.json."""
+    validation: Any = trainer.eval_dataset
+    output = trainer.predict(validation)
+    calibration = fit_calibration(np.asarray(output.predictions), np.asarray(output.label_ids), schema)
+    fold_calibration(trainer.accelerator.unwrap_model(trainer.model), calibration)
+    if trainer.is_world_process_zero():
+        noted = {"scale": calibration.scale.tolist(), "shift": calibration.shift.tolist()}
+        write_json(run.info_file, run.read_info() | {"calibration": noted})
 
 
 def save_checkpoint(trainer: GroupTrainer, tokenizer: PreTrainedTokenizerBase, config: Config, run: RunFolder) -> None:

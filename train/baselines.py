@@ -135,20 +135,19 @@ class TfidfBaseline:
     def fit(self, train: Dataset, validation: Dataset, schema: LabelSchema) -> None:
         """Fit one classifier for each event type, its modality, and stance."""
         self.types = schema.group(EVENT_GROUP).labels
-        self.default = schema.group(f"{MODALITY_PREFIX}{self.types[0]}").labels[0]
+        default = schema.group(f"{MODALITY_PREFIX}{self.types[0]}").labels[0]
         self.event_models: dict[str, Pipeline] = {}
         self.modality_models: dict[str, Pipeline] = {}
         for name in self.types:
             splits = [
-                (data["text"], [_modality_of(events, name) for events in data["events"]])
-                for data in (train, validation)
+                (data["text"], [modality_of(events, name) for events in data["events"]]) for data in (train, validation)
             ]
             told = [(texts, [value is not None for value in values]) for texts, values in splits]
-            self.event_models[name] = self._best(*told[0], *told[1])
+            self.event_models[name] = fit_ngrams(*told[0], *told[1], default=False)
             present = [_only_present(texts, values) for texts, values in splits]
-            self.modality_models[name] = self._best(*present[0], *present[1])
+            self.modality_models[name] = fit_ngrams(*present[0], *present[1], default=default)
         stances = [_stance_rows(data) for data in (train, validation)]
-        self.stance_model = self._best(*stances[0], *stances[1])
+        self.stance_model = fit_ngrams(*stances[0], *stances[1], default=schema.group(STANCE_GROUP).labels[0])
 
     def predict(self, spans: Dataset) -> list[SpanPrediction]:
         """Apply the classifiers."""
@@ -168,27 +167,39 @@ class TfidfBaseline:
             for i, span in enumerate(spans)
         ]
 
-    def _best(
-        self, texts: Sequence[str], labels: Sequence[Any], held_texts: Sequence[str], held_labels: Sequence[Any]
-    ) -> Pipeline:
-        """Return the pipeline whose regularisation gives the best macro-F1 on the held-out texts."""
-        if len(set(labels)) < 2:
-            return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(
-                texts or ["–"], labels or [self.default]
-            )
-        candidates = []
-        features = _ngrams().fit(texts)
-        train_rows, held_rows = features.transform(texts), features.transform(held_texts)
-        for strength in REGULARISATIONS:
-            model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-            model.fit(train_rows, labels)
-            score = (
-                f1_score(held_labels, model.predict(held_rows), average="macro", zero_division=0)
-                if held_labels
-                else 0.0
-            )
-            candidates.append((score, -strength, model))
-        return make_pipeline(features, max(candidates, key=lambda item: item[:2])[2])
+
+def fit_ngrams(
+    texts: Sequence[str],
+    labels: Sequence[Any],
+    held_texts: Sequence[str],
+    held_labels: Sequence[Any],
+    default: Any,
+) -> Pipeline:
+    """Return the pipeline whose regularisation gives the best macro-F1 on the held-out texts.
+
+    Where the labels are all the same, it always answers with that one; with `default` where there are none.
+    """
+    if len(set(labels)) < 2:
+        return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(texts or ["–"], labels or [default])
+    features = _ngrams().fit(texts)
+    model = tune_regression(
+        features.transform(texts), labels, features.transform(held_texts), held_labels, REGULARISATIONS
+    )
+    return make_pipeline(features, model)
+
+
+def tune_regression(
+    rows: Any, labels: Sequence[Any], held_rows: Any, held_labels: Sequence[Any], strengths: Sequence[float]
+) -> LogisticRegression:
+    """Return the logistic regression whose regularisation gives the best macro-F1 on the held-out rows."""
+    candidates = []
+    for strength in strengths:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000).fit(rows, labels)
+        score = (
+            f1_score(held_labels, model.predict(held_rows), average="macro", zero_division=0) if held_labels else 0.0
+        )
+        candidates.append((score, -strength, model))
+    return max(candidates, key=lambda item: item[:2])[2]
 
 
 def strip_marks(text: str) -> str:
@@ -203,7 +214,8 @@ def _ngrams() -> FeatureUnion:
     )
 
 
-def _modality_of(events: Sequence[Mapping[str, str]], name: str) -> str | None:
+def modality_of(events: Sequence[Mapping[str, str]], name: str) -> str | None:
+    """Return the modality of an event type among a span's events, None where it is not told."""
     return next((event["modality"] for event in events if event["type"] == name), None)
 
 

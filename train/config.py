@@ -40,19 +40,49 @@ class ModelConfig(Section):
     """Keep the lowest N encoder layers as pretrained."""
 
 
+class ColumnsConfig(Section):
+    """How a row of a table (JSONL or CSV, also .gz, or Parquet) becomes an example."""
+
+    text: str
+    """Column of the text."""
+    given: str | None
+    """Column of the text that is read before it (a target, a claim, another headline); null for single texts."""
+    labels: dict[str, str] = Field(min_length=1)
+    """Each label group's column. A cell holds a label, or a list of them (independent groups); empty: not annotated."""
+    polar: list[str]
+    """Labels whose mean F1 is scored too, over all rows and for each given text; [] for none."""
+    validation_share: float | None = Field(gt=0, lt=1)
+    """Share of the training texts that is for validation, by a hash of the text; null where files are named for it."""
+
+
+class AugmentConfig(Section):
+    """Shares of the training spans to which each kind of variant is applied (`train/augment.py`)."""
+
+    noise: float = Field(ge=0, le=1)
+    """Spans that are written with other habits of spelling, in their place."""
+    alias_swap: float = Field(ge=0, le=1)
+    """Spans that are repeated with another name of an actor, and the stance that goes with it."""
+    quotation: float = Field(ge=0, le=1)
+    """Spans that are repeated inside a speaker's quotation, the outlet then neutral."""
+
+
 class DataConfig(Section):
-    """The split files, in the format of data/README.md."""
+    """The split files, in the format of data/README.md, or tables where `columns` says how to read them."""
 
     train: list[str] = Field(min_length=1)
     """Training spans, JSONL files."""
-    validation: list[str] = Field(min_length=1)
-    """Spans for early stopping and for choosing the checkpoint."""
+    validation: list[str]
+    """Spans for early stopping and for choosing the checkpoint; [] where `columns.validation_share` draws them."""
     test: list[str]
     """Spans that are scored once, after training; never read by it."""
     corpora: str | None
     """Folder of the corpora that stand-off spans refer to; null leaves those spans out, with a warning."""
     limit_train_spans: int | None = Field(ge=1)
     """Train on N spans, drawn by the seed, for learning curves and trials; null for all."""
+    augment: AugmentConfig | None = None  # the default lets runs made before this field be read
+    """Variants of the training spans; null for none."""
+    columns: ColumnsConfig | None = None  # the default lets runs made before this field be read
+    """Columns of somebody else's tables; null for the project's own spans."""
 
 
 class LossConfig(Section):
@@ -91,6 +121,8 @@ class TrainingConfig(Section):
     """Stop after this many epochs without a better validation score; 0 to run all epochs."""
     precision: Literal["auto", "fp32", "bf16"]
     """`auto`: bf16 autocast where the processor computes it in hardware."""
+    calibrate: bool = False  # the default lets runs made before this field be read
+    """After training, fit temperatures, scales and shifts on validation and fold them into the classification layer."""
     logging_steps: int = Field(ge=1)
     """Steps between two entries of the training log."""
 
@@ -112,6 +144,13 @@ class Config(Section):
         for name in self.input_files():
             if not Path(name).is_file():
                 raise ValueError(f"{name}: no such file; paths are relative to the folder where the command runs")
+        return self
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> "Config":
+        share = self.data.columns.validation_share if self.data.columns else None
+        if bool(self.data.validation) == (share is not None):
+            raise ValueError("name files under data.validation, or a data.columns.validation_share; one of the two")
         return self
 
     def input_files(self) -> list[str]:

@@ -23,9 +23,9 @@ from rasd.labels import LabelSchema
 from train.callbacks import EpochOrder, Interrupt, JsonLog
 from train.config import Config, ConfigError
 from train.loss import GroupLoss, balanced_weights
-from train.metrics import selection_scores
 from train.runs import RunFolder
 from train.sampler import LengthGroupedSampler
+from train.scores import selection_scores
 
 
 class GroupTrainer(Trainer):

@@ -8,10 +8,10 @@ from typing import Any
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP
 from train.baselines import HOSTILE_NAME, QUOTED, SUPPORTIVE_NAME, strip_marks
+from train.slices import length_class
 
 Row = Mapping[str, Any]
 LOADED = re.compile(f"{HOSTILE_NAME}|{SUPPORTIVE_NAME}")
-LENGTHS = ((15, "under 15 words"), (46, "15 to 45 words"), (151, "46 to 150 words"), (10**9, "longer"))
 
 
 def count_spans(rows: Sequence[Row], schema: LabelSchema) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def count_spans(rows: Sequence[Row], schema: LabelSchema) -> dict[str, Any]:
         "actors": dict(Counter(stance["actor"] or "other parties" for stance in stances).most_common()),
         "outlets": dict(Counter(row["outlet"] for row in rows).most_common()),
         "years": dict(sorted(Counter((row["published"] or "")[:4] or "no date" for row in rows).items())),
-        "length": dict(Counter(_length(row["text"]) for row in rows)),
+        "length": dict(Counter(length_class(row["text"]) for row in rows)),
         "annotators": dict(sorted(Counter(row["annotator"] for row in rows).items())),
     }
 
@@ -44,8 +44,3 @@ def quoted_and_neutral(row: Row) -> int:
     """Return the number of neutral stances in a span that has a loaded word (of the keyword rules) in a quotation."""
     loaded = any(LOADED.search(match.group()) for match in QUOTED.finditer(strip_marks(row["text"])))
     return sum(stance["stance"] == "neutral" for stance in row["stances"]) if loaded else 0
-
-
-def _length(text: str) -> str:
-    words = len(text.split())
-    return next(name for limit, name in LENGTHS if words < limit)
