@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +25,7 @@ from rasd.runtimes import load_runtime
 from train.baselines import fit_ngrams
 from train.data import encode_examples
 from train.metrics.offline import Scores
-from train.predictions import CHECKPOINT, SCHEMA
+from train.predictions import CHECKPOINT, store_rows
 from train.row_scores import score_rows
 from train.runs import RunError, RunFolder
 from train.tables import read_split, read_table
@@ -139,10 +137,7 @@ def write_predictions(
         for system, predicted in systems.items()
         for example, row in zip(gold, predicted.astype(np.float64), strict=True)
     ]
-    kept = [row for row in pq.read_table(path).to_pylist() if row["split"] != split] if path.is_file() else []
-    unfinished = path.with_name(f".{path.name}")
-    pq.write_table(pa.Table.from_pylist(kept + rows, schema=SCHEMA), unfinished)
-    unfinished.replace(path)
+    store_rows(path, split, rows)
 
 
 def _told(targets: Sequence[float], schema: LabelSchema) -> dict[str, list[str]]:

@@ -33,6 +33,11 @@ def write_predictions(
         for system, predicted in systems.items()
         for span, prediction in zip(gold, predicted, strict=True)
     ]
+    store_rows(path, split, rows)
+
+
+def store_rows(path: Path, split: str, rows: list[dict[str, str]]) -> None:
+    """Write the rows of a split, in the columns of `SCHEMA`; rows of other splits stay."""
     kept = [row for row in _read(path) if row["split"] != split] if path.is_file() else []
     unfinished = path.with_name(f".{path.name}")
     pq.write_table(pa.Table.from_pylist(kept + rows, schema=SCHEMA), unfinished)
