@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from rasd import Classifier
 from rasd.labels import UNANNOTATED, LabelSchema
@@ -72,6 +73,23 @@ def test_folding_equals_calibrating_and_changes_no_ranking(overconfident, small_
             assert (before[:, place].argsort(axis=1) == after[:, place].argsort(axis=1)).all()
         else:
             assert (before[:, place].argsort(axis=0) == after[:, place].argsort(axis=0)).all()
+
+
+def test_training_folds_what_it_notes_and_nothing_else(small_run):
+    info = small_run.read_info()
+    scale, shift = (np.array(info["calibration"][name]) for name in ("scale", "shift"))
+    assert scale.shape == shift.shape == (19,)
+    assert (scale > 0).all()
+    assert (scale != 1).any()
+    before = load_file(small_run.checkpoints / f"checkpoint-{info['best_step']}" / "model.safetensors")
+    after = load_file(small_run.model / "model.safetensors")
+    assert before.keys() == after.keys()
+    wanted = before | {
+        "classifier.weight": before["classifier.weight"] * scale[:, None],
+        "classifier.bias": before["classifier.bias"] * scale + shift,
+    }
+    for name, weights in after.items():
+        assert weights == pytest.approx(wanted[name], rel=1e-6, abs=1e-7), name
 
 
 def test_a_layer_of_another_size_is_refused():
