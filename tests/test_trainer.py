@@ -54,7 +54,8 @@ def test_sampler_draws_every_example_in_whole_batches_of_similar_length():
 
 def test_a_run_leaves_exactly_these_files(small_run):
     files = {str(path.relative_to(small_run.path)) for path in small_run.path.rglob("*") if path.is_file()}
-    kept = {name for name in files if not name.startswith(("checkpoints/", "logs/"))}
+    assert "report-validation.html" in files
+    kept = {name for name in files if not name.startswith(("checkpoints/", "logs/", "report"))}
     model = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "actors.json"}
     written = {"config.yaml", "run.json", "log.jsonl", "metrics.json", "predictions.parquet"}
     assert kept == written | {f"model/{n}" for n in model}

@@ -5,6 +5,7 @@ run.json              seed, versions, git commit, data hashes, hardware, duratio
 log.jsonl             the training log; logs/ has the same for TensorBoard
 metrics.json          scores by split
 predictions.parquet   predictions of the scored splits
+report.html           scores, plots and errors of the test split; report-….html of others
 checkpoints/          for --resume
 model/                the checkpoint
 """
@@ -98,7 +99,8 @@ class RunFolder:
 
     def delete(self) -> None:
         """Delete the run, and nothing else that lies in the folder."""
-        for file in (self.config_file, self.info_file, self.log_file, self.metrics_file, self.predictions_file):
+        files = [self.config_file, self.info_file, self.log_file, self.metrics_file, self.predictions_file]
+        for file in [*files, *self.path.glob("report*.html")]:
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.logs, self.model):
             shutil.rmtree(folder, ignore_errors=True)
