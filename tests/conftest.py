@@ -78,6 +78,7 @@ def small_config(small_encoder, tmp_path_factory) -> Path:
         "freeze_layers": 0,
     }
     plain["model"] |= {"dropout": 0.1}
+    plain["training"]["cache_frozen_layers"] = False
     plain["training"] |= {
         "num_train_epochs": 4,
         "train_batch_size": 16,

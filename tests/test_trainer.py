@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from rasd.embedded_archive import BackboneError
 from train import __main__ as command
 from train.__main__ import TrainingInterruptedError, train
-from train.config import ConfigError, load_config
+from train.config import load_config
 from train.runs import RunError, RunFolder
 from train.sampler import LengthGroupedSampler
-from train.trainer import freeze, use_bf16
+from train.trainer import use_bf16
 
 
 def weights(run: RunFolder) -> dict[str, torch.Tensor]:
@@ -227,17 +227,9 @@ def test_a_missing_backbone_package_is_one_message(small_config, tmp_path, monke
     assert "rasd[offline]" in result.stderr
 
 
-def test_precision_and_freezing(classifier, monkeypatch):
+def test_precision(monkeypatch):
     assert use_bf16("bf16") is True
     assert use_bf16("fp32") is False
     for features, expected in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda features=features: features)
         assert use_bf16("auto") is (expected or torch.cuda.is_available())
-    model = classifier.runtime.model
-    freeze(model, embeddings=True, layers=1)
-    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
-    assert all(name.startswith(("bert.embeddings.", "bert.encoder.layer.0.")) for name in frozen)
-    assert "bert.embeddings.word_embeddings.weight" in frozen
-    model.requires_grad_(True)
-    with pytest.raises(ConfigError, match="the encoder has 3 layers"):
-        freeze(model, embeddings=False, layers=4)

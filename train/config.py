@@ -123,6 +123,8 @@ class TrainingConfig(Section):
     """`auto`: bf16 autocast where the processor computes it in hardware."""
     calibrate: bool = False  # the default lets runs made before this field be read
     """After training, fit temperatures, scales and shifts on validation and fold them into the classification layer."""
+    cache_frozen_layers: bool = False  # the default lets runs made before this field be read
+    """Compute the frozen layers' output on the training examples once, and keep it (`train/frozen_layers.py`)."""
     logging_steps: int = Field(ge=1)
     """Steps between two entries of the training log."""
 
@@ -151,6 +153,15 @@ class Config(Section):
         share = self.data.columns.validation_share if self.data.columns else None
         if bool(self.data.validation) == (share is not None):
             raise ValueError("name files under data.validation, or a data.columns.validation_share; one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _check_cache(self) -> "Config":
+        frozen = self.model.freeze_embeddings and self.model.freeze_layers
+        if self.training.cache_frozen_layers and not frozen:
+            raise ValueError(
+                "training.cache_frozen_layers needs model.freeze_embeddings: true and model.freeze_layers of 1 or more"
+            )
         return self
 
     def input_files(self) -> list[str]:

@@ -1,6 +1,10 @@
 """The baseline that shows what fine-tuning adds: logistic regression on the encoder as it was pretrained."""
 
+import hashlib
+import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
-from rasd.backbones import resolve_backbone
+from rasd.backbones import cache_folder, resolve_backbone
 from rasd.batching import plan_batches
 from rasd.inference import BATCH_TOKENS
 from rasd.labels import LabelSchema
@@ -23,6 +27,7 @@ from train.baselines import as_prediction, modality_of, tune_regression
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FloatArray = npt.NDArray[np.float32]
 Pair = tuple[str, str | None]
+Features = dict[str, list[int]]
 
 
 class FrozenEncoderBaseline:
@@ -79,13 +84,34 @@ class FrozenEncoderBaseline:
         ]
 
     def encode(self, pairs: Sequence[Pair]) -> FloatArray:
-        """Return one vector for each span, or actor and span, shape (pairs, hidden size), in order."""
+        """Return one vector for each span, or actor and span, shape (pairs, hidden size), in order.
+
+        They are kept in the cache folder: runs that differ in their seed alone share them.
+        """
         encoded = [
-            self.tokenizer(*model_input(*pair), truncation="longest_first", max_length=self.max_length)
+            dict(self.tokenizer(*model_input(*pair), truncation="longest_first", max_length=self.max_length))
             for pair in pairs
         ]
-        vectors = np.zeros((len(pairs), self.encoder.config.hidden_size), dtype=np.float32)
-        with torch.inference_mode(), tqdm(total=len(pairs), desc=self.name, unit="pass") as bar:
+        known = self._cache_file(encoded)
+        if known.is_file():
+            return np.load(known)
+        vectors = self._encode(encoded)
+        known.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = known.with_suffix(f".{os.getpid()}.npy")
+        np.save(unfinished, vectors)
+        unfinished.rename(known)
+        return vectors
+
+    def _cache_file(self, encoded: Sequence[Features]) -> Path:
+        """Return where the vectors of these tokens belong; the name depends on the encoder's weights too."""
+        digest = hashlib.sha256(json.dumps([self.encoder.config.to_dict(), encoded], default=str).encode())
+        for weights in self.encoder.state_dict().values():
+            digest.update(weights.numpy().tobytes())
+        return cache_folder() / "frozen" / f"{digest.hexdigest()}.npy"
+
+    def _encode(self, encoded: Sequence[Features]) -> FloatArray:
+        vectors = np.zeros((len(encoded), self.encoder.config.hidden_size), dtype=np.float32)
+        with torch.inference_mode(), tqdm(total=len(encoded), desc=self.name, unit="pass") as bar:
             for batch in plan_batches([len(features["input_ids"]) for features in encoded], BATCH_TOKENS):
                 padded = self.tokenizer.pad([encoded[i] for i in batch], return_tensors="pt")
                 mask = padded["attention_mask"].unsqueeze(-1)

@@ -9,7 +9,6 @@ from datasets import Dataset
 from torch.utils.data import Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
-    DataCollatorWithPadding,
     EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedModel,
@@ -22,6 +21,7 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 from rasd.labels import LabelSchema
 from train.callbacks import EpochOrder, Interrupt, JsonLog
 from train.config import Config, ConfigError
+from train.frozen_layers import Collator, cache_examples, freeze, start_above
 from train.loss import GroupLoss, balanced_weights
 from train.runs import RunFolder
 from train.sampler import LengthGroupedSampler
@@ -31,13 +31,12 @@ from train.scores import selection_scores
 class GroupTrainer(Trainer):
     """A Trainer with the masked group loss and this project's sampler and learning rates."""
 
-    def __init__(self, *, group_loss: GroupLoss, rasd_config: Config, **kwargs: Any) -> None:
-        """Take the loss and the run's configuration besides the Trainer's own arguments."""
+    def __init__(self, *, group_loss: GroupLoss, rasd_config: Config, lengths: list[int], **kwargs: Any) -> None:
+        """Take the loss, the run's configuration and the examples' lengths besides the Trainer's own arguments."""
         super().__init__(**kwargs)
         self.group_loss = group_loss
         self.rasd_config = rasd_config
-        data: Any = self.train_dataset
-        self.sampler = LengthGroupedSampler(data["length"], rasd_config.training.train_batch_size, rasd_config.seed)
+        self.sampler = LengthGroupedSampler(lengths, rasd_config.training.train_batch_size, rasd_config.seed)
         self.add_callback(EpochOrder(self.sampler))
 
     @property
@@ -110,16 +109,22 @@ def build_trainer(
     patience = config.training.early_stopping_patience
     stopping = [EarlyStoppingCallback(patience)] if patience else []
     arguments = training_arguments(config, run)
+    examples: Any = train
+    if config.training.cache_frozen_layers:
+        with process_state().main_process_first():
+            examples = cache_examples(model, train, config.model.freeze_layers, tokenizer)
+        start_above(model, config.model.freeze_layers)
     boards = [TensorBoardCallback(SummaryWriter(str(run.logs)))] if arguments.process_index == 0 else []
     return GroupTrainer(
         group_loss=loss,
         rasd_config=config,
+        lengths=list(train["length"]),
         model=model,
         args=arguments,
-        train_dataset=train,
+        train_dataset=examples,
         eval_dataset=validation.sort("length"),  # the scores do not depend on the order, the padding does
         processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=Collator(tokenizer),
         compute_metrics=scores,
         callbacks=[*stopping, *boards, JsonLog(run.log_file), Interrupt()],
     )
@@ -181,13 +186,3 @@ def use_bf16(precision: str) -> bool:
         return torch.cuda.is_bf16_supported()
     features = torch.cpu.get_capabilities()
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
-
-
-def freeze(model: PreTrainedModel, embeddings: bool, layers: int) -> None:
-    """Keep the embeddings and the lowest encoder layers as they are."""
-    encoder: Any = model.base_model
-    if layers > len(encoder.encoder.layer):
-        raise ConfigError(f"model.freeze_layers is {layers}, but the encoder has {len(encoder.encoder.layer)} layers")
-    frozen = [encoder.embeddings] if embeddings else []
-    for module in [*frozen, *encoder.encoder.layer[:layers]]:
-        module.requires_grad_(False)
