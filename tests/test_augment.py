@@ -1,8 +1,10 @@
 import pytest
 from datasets import Dataset
 
+from train.__main__ import read_examples
 from train.attributions import is_for
 from train.augment import augment
+from train.config import load_config
 from train.data import FEATURES, SpanReader
 
 
@@ -74,3 +76,11 @@ def test_the_seed_decides(train_spans, lexicon):
 def test_a_share_is_checked(train_spans, lexicon):
     with pytest.raises(ValueError, match=r"quotation is 1.5; give a share between 0 and 1"):
         augment(train_spans, lexicon, noise=0, alias_swap=0, quotation=1.5, seed=3)
+
+
+def test_runs_with_other_seeds_may_train_on_the_same_variants(schema, small_config):
+    def texts(seed: int, variants: str) -> list[str]:
+        config = load_config(small_config, [f"seed={seed}", f"data.augment.seed={variants}"])
+        return [example["text"] for example in read_examples(config, "train", schema)]
+
+    assert texts(1, "5") == texts(2, "5") == texts(5, "null") != texts(1, "null")

@@ -123,7 +123,9 @@ def read_examples(config: Config, split: str, schema: LabelSchema) -> Sequence[d
     if split == "train":
         spans = draw_spans(spans, config.data.limit_train_spans, config.seed)
         if config.data.augment is not None:
-            spans = augment(spans, lexicon, seed=config.seed, **config.data.augment.model_dump())
+            settings = config.data.augment.model_dump()
+            seed = config.seed if settings["seed"] is None else settings["seed"]
+            spans = augment(spans, lexicon, **settings | {"seed": seed})
     return training_examples(spans, schema)
 
 

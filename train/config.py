@@ -64,6 +64,8 @@ class AugmentConfig(Section):
     """Spans that are repeated with another name of an actor, and the stance that goes with it."""
     quotation: float = Field(ge=0, le=1)
     """Spans that are repeated inside a speaker's quotation, the outlet then neutral."""
+    seed: int | None = Field(ge=0, default=None)  # the default lets runs made before this field be read
+    """Seed of the draw, the same for runs that differ in their own seed alone; null for the run's seed."""
 
 
 class DataConfig(Section):

@@ -1,7 +1,8 @@
 """Layers that are not trained: keep them as they are, and compute their output on the training examples only once.
 
-On a CPU the frozen layers are a large part of each step, although their output is the same in every epoch and for every
-seed. It is kept in the cache folder in half precision, `2 * hidden size` bytes a token; dropout does not touch it.
+On a CPU the frozen layers are a large part of each step, although their output is the same in every epoch, and for
+every seed that trains on the same examples. It is kept in the cache folder in half precision, `2 * hidden size` bytes a
+token; dropout does not touch it.
 """
 
 import hashlib
