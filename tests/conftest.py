@@ -10,6 +10,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 import torch
 import yaml
+from hub_server import serving
+from huggingface_hub import constants
 from transformers import AutoModel, AutoTokenizer
 
 from rasd import ActorLexicon, Classifier, LabelSchema
@@ -102,3 +104,26 @@ def small_run(small_config) -> RunFolder:
 @pytest.fixture(scope="session")
 def classifier(small_run) -> Classifier:
     return Classifier.from_pretrained(small_run.model)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A Hub on loopback with two users."""
+    with serving({"hf_owner": "owner", "hf_other": "other"}) as running:
+        yield running
+
+
+@pytest.fixture
+def online(server, monkeypatch):
+    """Let this process talk to the server, and to no other Hub, as its first user; return the pauses it would make."""
+    pauses = []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    files = "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + files)
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    monkeypatch.setattr("time.sleep", pauses.append)
+    server.calls.clear()
+    yield pauses
+    server.failures.clear()

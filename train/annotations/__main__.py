@@ -1,12 +1,12 @@
-"""Tools for annotated spans: `python -m train.annotations validate | stats | duplicates | split | agreement | …`."""
+"""Tools for annotated spans: `python -m train.annotations validate | stats | split | agreement | push | …`."""
 
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -15,18 +15,18 @@ from rich.table import Table
 
 from rasd.actors import ActorLexicon, LexiconError
 from rasd.labels import LabelSchema, LabelSchemaError
-from train.annotations import doccano, label_studio, table
 from train.annotations.agreement import compare, disagreements
 from train.annotations.counts import count_spans
 from train.annotations.files import json_lines, same_spans, write_splits, write_text
-from train.annotations.hub import export_hub
+from train.annotations.formats import FORMATS, Format, Rows
+from train.annotations.hub import OWNED, export_hub
 from train.annotations.offsets import Repairs
 from train.annotations.similarity import frequent_openings, near_duplicates
 from train.annotations.splits import SplitError, assign_splits
-from train.corpora import CorpusError, is_standoff
+from train.corpora import CorpusError
 from train.data import SPLITS, DataError, SpanReader, parse_lines
+from train.hub import Destination, HubError, publish_files, show_files
 
-Rows = list[dict[str, Any]]
 DATA = Path("data")
 console = Console()
 errors = Console(stderr=True)
@@ -36,40 +36,11 @@ Files = Annotated[list[Path] | None, typer.Argument(help="Span files; without an
 Corpora = Annotated[Path | None, typer.Option(help="Folder of the corpora that stand-off rows refer to.")]
 
 
-class Format(StrEnum):
-    """What an annotation tool reads and writes."""
-
-    LABEL_STUDIO = "label-studio"
-    DOCCANO = "doccano"
-    CSV = "csv"
-    JSONL = "jsonl"
-
-
-def _load_lines(content: str, repairs: Repairs) -> Rows:
-    rows = []
-    for number, line in enumerate(content.split("\n"), 1):
-        try:
-            rows += [json.loads(line)] if line.strip() else []
-        except json.JSONDecodeError as error:
-            raise ValueError(f"line {number}: not JSON ({error}); write one object a line") from error
-        if rows and is_standoff(rows[-1]):
-            raise ValueError(f"line {number}: a stand-off row has no text; import spans with their text")
-    return rows
-
-
-FORMATS: dict[Format, tuple[Callable[[Rows], str], Callable[[str, Repairs], Rows]]] = {
-    Format.LABEL_STUDIO: (label_studio.dump, label_studio.load),
-    Format.DOCCANO: (doccano.dump, doccano.load),
-    Format.CSV: (table.dump, table.load),
-    Format.JSONL: (json_lines, _load_lines),
-}
-
-
 @contextmanager
 def _clear_errors() -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("datasets").setLevel(logging.WARNING)
-    known = (CorpusError, DataError, LabelSchemaError, LexiconError, OSError, SplitError, ValueError)
+    known = (CorpusError, DataError, HubError, LabelSchemaError, LexiconError, OSError, SplitError, ValueError)
     try:
         yield
     except known as error:
@@ -220,6 +191,27 @@ def export(
         rows = _read(files, corpora)
         write_text(output, FORMATS[to][0](rows))
     console.print(f"{output}: {len(rows)} spans", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(help="Folder of the data set, with its card README.md.")],
+    repo_id: Annotated[str, typer.Option(help="Repo, owner/name; created where there is none.")],
+    private: Annotated[bool, typer.Option("--private", help="Create the repo as a private one.")] = False,
+    endpoint: Annotated[str | None, typer.Option(help="Address of another Hub.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files; send nothing.")] = False,
+) -> None:
+    """Upload the data set to the Hugging Face Hub in one commit; of stand-off spans the labels, never the text."""
+    destination = Destination(repo_id, "dataset", private, endpoint)
+    with _clear_errors(), TemporaryDirectory() as work:
+        destination.check()
+        written = export_hub(folder, Path(work) / "hub", _reader())
+        files: dict[str, Path | bytes] = {path.relative_to(Path(work) / "hub").as_posix(): path for path in written}
+        if dry_run:
+            show_files(console, files, repo_id)
+            return
+        url = publish_files(files, destination, f"Publish {folder.resolve().name}", OWNED)
+    console.print(url, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("import")

@@ -15,6 +15,7 @@ from datasets import Dataset, Features, List, Value
 from train.data import FEATURES, SPLITS, STANCE_FEATURES, SpanReader
 
 CARD = "README.md"
+OWNED = (CARD, "*/*.parquet")  # what a publication puts into a repo
 PLACE = {"corpus": Value("string"), "start": Value("int32"), "end": Value("int32"), "sha256": Value("string")}
 FEATURES_BY_CONFIG = {
     "authored": FEATURES,
@@ -36,7 +37,9 @@ def export_hub(data: Path, folder: Path, reader: SpanReader) -> list[Path]:
     header, prose = split_card((data / CARD).read_text(encoding="utf-8"))
     names = [name for name in FEATURES_BY_CONFIG if (data / name).is_dir()]
     sources = {(name, split): data / name / f"{split}.jsonl" for name in names for split in SPLITS}
-    reader.read([source for source in sources.values() if source.is_file()], None)
+    rows = reader.read([source for source in sources.values() if source.is_file()], None)
+    if foreign := [row["id"] for row in rows if row["origin"] != "authored"]:  # stand-off rows have no text here
+        raise ValueError(f"{foreign[0]} and {len(foreign) - 1} more hold the text of others; make them stand-off")
     tables = {key: _read(source, FEATURES_BY_CONFIG[key[0]]) for key, source in sources.items() if source.is_file()}
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
