@@ -17,14 +17,14 @@ import numpy as np
 import typer
 from datasets import Dataset
 from rich.console import Console
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 from transformers.utils import logging as transformers_logging
 
 from rasd.actors import ActorLexicon, LexiconError
-from rasd.backbones import resolve_backbone
 from rasd.embedded_archive import BackboneError
 from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier
+from rasd.tokenizer_loading import load_tokenizer
 from train.augment import augment
 from train.calibrate import fit_calibration, fold_calibration
 from train.config import Config, ConfigError, load_config, split_files
@@ -92,9 +92,7 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         return run
     set_seed(config.seed)
     schema = LabelSchema.from_yaml(config.model.labels)
-    tokenizer = AutoTokenizer.from_pretrained(
-        resolve_backbone(config.model.name_or_path), revision=config.model.revision
-    )
+    tokenizer = load_tokenizer(config.model.name_or_path, config.model.revision)
     examples, validation = (encode_split(config, name, schema, tokenizer) for name in ("train", "validation"))
     model = build_classifier(
         config.model.name_or_path, schema, revision=config.model.revision, dropout=config.model.dropout

@@ -15,13 +15,14 @@ from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm.auto import tqdm
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from rasd.backbones import cache_folder, resolve_backbone
 from rasd.batching import plan_batches
 from rasd.inference import BATCH_TOKENS
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction, model_input
+from rasd.tokenizer_loading import load_tokenizer
 from train.baselines import as_prediction, modality_of, tune_regression
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -41,9 +42,8 @@ class FrozenEncoderBaseline:
 
     def __init__(self, name_or_path: str, revision: str | None, max_length: int) -> None:
         """Name the encoder as the run's configuration does."""
-        source = resolve_backbone(name_or_path)
-        self.tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        self.encoder = AutoModel.from_pretrained(source, revision=revision).eval()
+        self.tokenizer = load_tokenizer(name_or_path, revision)
+        self.encoder = AutoModel.from_pretrained(resolve_backbone(name_or_path), revision=revision).eval()
         self.max_length = max_length
 
     def fit(self, train: Dataset, validation: Dataset, schema: LabelSchema) -> None:
