@@ -8,7 +8,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rasd.backbones import build_embedded
 from rasd.modeling import build_classifier
-from train import frozen_layers
+from train import frozen_encoder, frozen_layers
 from train.__main__ import train
 from train.config import ConfigError, load_config
 from train.frozen_layers import Collator, cache_examples, freeze, start_above
@@ -100,3 +100,14 @@ def test_training_is_the_same_with_and_without_the_cache(small_config, cache, tm
 def test_a_cache_of_what_is_trained_is_refused(small_config):
     with pytest.raises(ConfigError, match=r"cache_frozen_layers needs model\.freeze_embeddings: true"):
         load_config(small_config, ["training.cache_frozen_layers=true", "model.freeze_layers=0"])
+
+
+def test_the_frozen_baseline_keeps_its_vectors(small_encoder, cache, monkeypatch):
+    monkeypatch.setattr(frozen_encoder, "cache_folder", frozen_layers.cache_folder)
+    baseline = frozen_encoder.FrozenEncoderBaseline(str(small_encoder), None, 64)
+    first = baseline.encode([("قصفت القوات البلدة", None), ("قصفت القوات البلدة", "القوات")])
+    assert first.shape == (2, 384)
+    assert not np.allclose(first[0], first[1])
+    monkeypatch.setattr(baseline, "_encode", None)  # computing anew would fail
+    assert np.array_equal(baseline.encode([("قصفت القوات البلدة", None), ("قصفت القوات البلدة", "القوات")]), first)
+    assert len(list(cache.iterdir())) == 1

@@ -252,7 +252,7 @@ def test_runs_that_are_not_fit_are_refused_before_any_call(server, published, tm
 
 def test_folders_are_cut():
     text = (
-        '{"/home/me/data/a.jsonl": 1, "test: /tmp/x/b.jsonl, data/c.jsonl": "https://example.org/d/e 1 / 2 n/a ../f"}'
+        '{"/home/me/data/a.jsonl": 1, "test: /srv/x/b.jsonl, data/c.jsonl": "https://example.org/d/e 1 / 2 n/a ../f"}'
     )
     assert cut_folders(text) == (
         '{"a.jsonl": 1, "test: b.jsonl, data/c.jsonl": "https://example.org/d/e 1 / 2 n/a ../f"}'

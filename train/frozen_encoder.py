@@ -1,7 +1,5 @@
 """The baseline that shows what fine-tuning adds: logistic regression on the encoder as it was pretrained."""
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +22,7 @@ from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction, model_input
 from rasd.tokenizer_loading import load_tokenizer
 from train.baselines import as_prediction, modality_of, tune_regression
+from train.frozen_layers import digest
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FloatArray = npt.NDArray[np.float32]
@@ -104,10 +103,8 @@ class FrozenEncoderBaseline:
 
     def _cache_file(self, encoded: Sequence[Features]) -> Path:
         """Return where the vectors of these tokens belong; the name depends on the encoder's weights too."""
-        digest = hashlib.sha256(json.dumps([self.encoder.config.to_dict(), encoded], default=str).encode())
-        for weights in self.encoder.state_dict().values():
-            digest.update(weights.numpy().tobytes())
-        return cache_folder() / "frozen" / f"{digest.hexdigest()}.npy"
+        name = digest([str(self.encoder.config), str(encoded)], self.encoder.state_dict().values())
+        return cache_folder() / "frozen" / f"{name}.npy"
 
     def _encode(self, encoded: Sequence[Features]) -> FloatArray:
         vectors = np.zeros((len(encoded), self.encoder.config.hidden_size), dtype=np.float32)
