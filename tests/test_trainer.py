@@ -218,10 +218,10 @@ def test_the_command_shows_a_progress_bar_and_says_how_to_resume(small_config, t
 
 
 def test_a_missing_backbone_package_is_one_message(small_config, tmp_path, monkeypatch):
-    def missing(name):
+    def missing(*_):
         raise BackboneError("pip install 'rasd[offline]'")
 
-    monkeypatch.setattr(command, "resolve_backbone", missing)
+    monkeypatch.setattr(command, "load_tokenizer", missing)
     result = CliRunner().invoke(command.app, ["--config", str(small_config), "--output-dir", str(tmp_path / "run")])
     assert result.exit_code == 2
     assert "rasd[offline]" in result.stderr
