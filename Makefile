@@ -13,7 +13,7 @@ demo: $(READY)
 	$(BIN)/rasd predict data/sample_article.txt --model $(RUN)/model --table
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The `rasd` command: `rasd predict FILE…|-`, `rasd export MODEL`."""
+"""The `rasd` command: `rasd predict FILE…|-`, `rasd predict-corpus INPUT…`, `rasd export MODEL`."""
 
 import json
 import sys
@@ -13,8 +13,11 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging
 
+from rasd.corpus import predict_corpus as predict_into
+from rasd.corpus_job import PART_ROWS, REJECTS, Settings, Shard
 from rasd.documents import Columns, Document, Format, Reject, read_documents
 from rasd.inference import Classifier
+from rasd.part_prediction import StanceWhere
 from rasd.runtimes import RuntimeName, export_onnx
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -75,6 +78,54 @@ def predict(
 
 
 @app.command()
+def predict_corpus(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Files (.jsonl .csv .txt, also .gz .zst; .parquet), folders, or hf://datasets/owner/name."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the Parquet parts; the same one goes on with its job.")],
+    model: Annotated[str, typer.Option(help="Checkpoint folder or Hub id.")] = str(DEFAULT_MODEL),
+    form: Annotated[
+        Format, typer.Option("--format", help="Kind of input, where the file name does not say it.")
+    ] = "auto",
+    split: Annotated[str, typer.Option(help="Split of a Hub data set.")] = "train",
+    text_column: Annotated[str | None, typer.Option(help="Field of the article's text.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Field of its title.")] = None,
+    outlet_column: Annotated[str | None, typer.Option(help="Field of its outlet.")] = None,
+    published_column: Annotated[str | None, typer.Option(help="Field of its date.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Field of its id.")] = None,
+    outlet: Annotated[str | None, typer.Option(help="Outlet of articles that name none.")] = None,
+    runtime: Annotated[RuntimeName, typer.Option(help="How logits are computed.")] = "auto",
+    stance: Annotated[
+        StanceWhere, typer.Option(help="Stance in all spans, in those that tell an event, or in none.")
+    ] = "all",
+    with_text: Annotated[bool, typer.Option("--with-text", help="Store the spans' text too.")] = False,
+    shard: Annotated[str, typer.Option(help="Share of this process, I/N, in a job array.")] = "1/1",
+    part_rows: Annotated[int, typer.Option(min=1, help="Articles in a part: what a kill costs at most.")] = PART_ROWS,
+) -> None:
+    """Predict a corpus into Parquet parts. After Ctrl-C, a kill or a crash the same command goes on."""
+    named = {
+        "text": text_column,
+        "title": title_column,
+        "outlet": outlet_column,
+        "published": published_column,
+        "id": id_column,
+    }
+    columns = Columns(**{field: (name,) for field, name in named.items() if name})
+    settings = Settings(form, split, columns, outlet, runtime, stance, with_text, part_rows)
+    logging.disable_progress_bar()
+    try:
+        share = Shard.parse(shard)
+        summary = predict_into(inputs, model, output, settings, shard=share, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        errors.print(f"interrupted; finished parts are in {output}, the same command goes on", soft_wrap=True)
+        raise typer.Exit(130) from None
+    except (OSError, RuntimeError, ValueError) as error:
+        _fail(error)
+    _print_summary(summary, output)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
 ) -> None:
@@ -91,6 +142,23 @@ def _load(model: str, runtime: RuntimeName) -> Classifier:
         return Classifier.from_pretrained(model, runtime=runtime)
     except (OSError, RuntimeError, ValueError) as error:
         _fail(error)
+
+
+def _print_summary(summary: dict[str, Any], output: Path) -> None:
+    events = ", ".join(f"{label} {count:,}" for label, count in summary["events"].items())
+    errors.print(
+        f"{output}: {summary['documents']:,} articles ({summary['without_spans']:,} without a span), "
+        f"{summary['spans']:,} spans ({events}), {summary['stances']:,} stances, {summary['rejects']:,} rejected",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if summary["rejects"]:
+        errors.print(f"why rows were rejected: {output / REJECTS}", style="yellow", markup=False, soft_wrap=True)
+    if not summary["complete"]:
+        errors.print("other shards are not finished yet", style="yellow")
+    if not sys.stdout.isatty():
+        _print_json(summary)
 
 
 def _why_nothing(text: str, skipped: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Read articles from files or standard input: .txt, .jsonl, .csv (each also .gz) and .parquet.
+"""Read articles from files or standard input: .txt, .jsonl, .csv (each also .gz or .zst) and .parquet.
 
 What cannot be read is not passed over in silence: it becomes a `Reject` with file, line, value and fix, and reading
 goes on.
@@ -25,6 +25,9 @@ from rasd.spans import SURROGATE
 Format = Literal["auto", "txt", "jsonl", "csv", "parquet"]
 FORMATS = ("txt", "jsonl", "csv", "parquet")
 STDIN = "-"
+COMPRESSED = ("gz", "zst")
+MAX_TEXT = 2_000_000  # characters; a longer text is no article
+MAX_LINE = 16 * 2**20  # bytes of a JSON line, which may write a character in six
 csv.field_size_limit(2**31 - 1)
 
 
@@ -49,6 +52,8 @@ class Reject:
     source: str
     line: int | None
     reason: str
+    broken: bool = False
+    """Whether it is the source that failed, not a row of it: rows behind may be missing."""
 
     def __str__(self) -> str:
         """Return `file:line: reason`."""
@@ -80,14 +85,14 @@ def read_documents(source: str, form: Format = "auto", columns: Columns | None =
         if kind == "parquet":
             yield from _at_least_one(source, _read_parquet(source, columns))
             return
-        with _open(source) as stream:
+        with open_source(source) as stream:
             if kind == "txt":
                 yield _read_text(source, stream)
                 return
             rows = (_read_jsonl if kind == "jsonl" else _read_csv)(source, stream, columns)
             yield from _at_least_one(source, rows)
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        yield Reject(source, None, f"cannot be read: {error}")
+        yield Reject(source, None, f"cannot be read: {error}", broken=True)
 
 
 def _at_least_one(source: str, rows: Iterator[Document | Reject]) -> Iterator[Document | Reject]:
@@ -102,29 +107,37 @@ def _at_least_one(source: str, rows: Iterator[Document | Reject]) -> Iterator[Do
 def guess_format(path: Path) -> Format | None:
     """Return the format that a file name stands for, or None."""
     suffixes = [suffix.lower().lstrip(".") for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == "gz":
+    if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
     name = {"json": "jsonl", "ndjson": "jsonl"}.get(suffixes[-1], suffixes[-1]) if suffixes else ""
     return name if name in FORMATS else None  # type: ignore[return-value]
 
 
-def _open(source: str) -> AbstractContextManager[BinaryIO]:
+def open_source(source: str) -> AbstractContextManager[BinaryIO]:
+    """Open a file for reading, uncompressed; `-` is standard input."""
     if source == STDIN:
         return nullcontext(sys.stdin.buffer)
+    if source.endswith(".zst"):
+        return io.BufferedReader(pa.input_stream(source, compression="zstd"))
     return gzip.open(source, "rb") if source.endswith(".gz") else Path(source).open("rb")  # type: ignore[return-value]
 
 
 def _read_text(source: str, stream: BinaryIO) -> Document | Reject:
-    raw = stream.read()
+    raw = stream.read(MAX_LINE + 1)
+    if len(raw) > MAX_LINE:
+        return Reject(source, None, f"longer than {MAX_LINE:,} bytes; one file is one article")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Reject(source, None, _not_utf8(raw, error))
-    return Document(source, text)
+    return Reject(source, None, _too_long(text)) if len(text) > MAX_TEXT else Document(source, text)
 
 
 def _read_jsonl(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Document | Reject]:
-    for number, raw in enumerate(stream, 1):
+    for number, raw in enumerate(_lines(stream), 1):
+        if raw is None:
+            yield Reject(source, number, f"longer than {MAX_LINE:,} bytes; one line is one article")
+            continue
         if not raw.strip():
             continue
         try:
@@ -136,6 +149,15 @@ def _read_jsonl(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Doc
             yield Reject(source, number, f"not JSON: {error}; write one object a line")
             continue
         yield from_row(source, number, row, columns)
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes | None]:
+    """Yield the lines, None for one that is too long to be held."""
+    while line := stream.readline(MAX_LINE + 1):
+        whole = len(line) <= MAX_LINE
+        yield line if whole else None
+        while not whole and line and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE)
 
 
 def _read_csv(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Document | Reject]:
@@ -182,6 +204,8 @@ def from_row(source: str, number: int, row: Any, columns: Columns) -> Document |
     if text is None or not isinstance(text, str):
         found = "is missing" if text is None else f"is {type(text).__name__}, not text"
         return Reject(source, number, f"{' / '.join(columns.text)} {found}; name the field with --text-column")
+    if len(text) > MAX_TEXT:
+        return Reject(source, number, _too_long(text))
     if SURROGATE.search(text):
         return Reject(source, number, "the text has half a character (U+D800 to U+DFFF); write it as UTF-8")
     published = _first(row, columns.published)
@@ -213,6 +237,10 @@ def _day(value: Any) -> date:
     if isinstance(value, date):
         return value
     return datetime.fromisoformat(str(value).strip()).date()
+
+
+def _too_long(text: str) -> str:
+    return f"{len(text):,} characters; more than {MAX_TEXT:,} are no article: cut it into its articles"
 
 
 def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> str:

@@ -5,12 +5,10 @@ clf = Classifier.from_pretrained("runs/embedded/model")
 clf.predict(["شنّت القوات هجوماً على البلدة"])
 """
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from unicodedata import normalize
+from typing import Any
 
 import numpy as np
 from huggingface_hub import snapshot_download
@@ -18,7 +16,6 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rasd.actors import ActorLexicon, Evidence, Mention
-from rasd.batching import cut_windows, plan_batches, window_of
 from rasd.labels import LabelSchema
 from rasd.modeling import (
     LEXICON_FILE,
@@ -31,30 +28,14 @@ from rasd.modeling import (
     decode_events,
     decode_exclusive,
     merge_windows,
-    model_input,
     no_events,
     probabilities,
 )
+from rasd.passes import BATCH_TOKENS, Pair, Passes, Plan, SpanRows, Target, encode_passes, plan_passes, run_passes
 from rasd.runtimes import Runtime, RuntimeName, load_runtime
-from rasd.spans import SURROGATE, cut_spans, has_arabic
-
-logger = logging.getLogger(__name__)
+from rasd.spans import SkippedSpan, Span, cut_spans
 
 CHECKPOINT_FILES = ["*.json", "*.safetensors", "*.txt", "*.onnx"]
-Pair = tuple[str, str | None]
-BATCH_TOKENS = 4096  # padded tokens in one batch
-WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
-ACTOR_ROOM = 32  # tokens kept free for the actor's surface
-
-
-@dataclass(frozen=True)
-class Target:
-    """A surface that a stance is asked about, with its place in the span's text."""
-
-    actor: str | None
-    surface: str
-    start: int
-    end: int
 
 
 class Classifier:
@@ -81,15 +62,7 @@ class Classifier:
         device: str | None = None,
     ) -> "Classifier":
         """Load a checkpoint from a folder or a Hub repo, with the actor lexicon that it carries or the one given."""
-        folder = Path(path_or_repo)
-        if not folder.is_dir():
-            if folder.is_absolute() or str(path_or_repo).count("/") != 1:
-                raise FileNotFoundError(f"{path_or_repo}: neither a checkpoint folder nor a Hub id (owner/name)")
-            folder = Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=CHECKPOINT_FILES))
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{folder} has no config.json: it is no checkpoint; train one with `python -m train`"
-            )
+        folder = resolve_checkpoint(path_or_repo, revision)
         if lexicon is None and (folder / LEXICON_FILE).is_file():
             lexicon = ActorLexicon.load(folder / LEXICON_FILE)
         return cls(load_runtime(folder, runtime, device), AutoTokenizer.from_pretrained(folder), lexicon)
@@ -115,7 +88,7 @@ class Classifier:
             targets = [self._given_targets(i, spans[i], actors[i], published) for i in range(len(spans))]
         else:
             targets = [self._found_targets(span, published) for span in spans]
-        return self._predict(list(spans), targets, [0] * len(spans), all_events, progress)
+        return self._predict(spans, targets, [0] * len(spans), all_events, progress)
 
     def predict_article(
         self, text: str, outlet: str | None = None, published: date | None = None, *, all_events: bool = False
@@ -136,11 +109,10 @@ class Classifier:
         targets: list[list[Target]] = []
         cuts = []
         for text, outlet, published in articles:
-            spans, skipped = cut_spans(text)
+            spans, found, skipped = self.cut_article(text, published)
             texts += [span.text for span in spans]
             starts += [span.start for span in spans]
-            evidence = self.lexicon.gather_evidence(text, published) if self.lexicon else None
-            targets += [self._found_targets(span.text, published, evidence) for span in spans]
+            targets += found
             cuts.append((outlet, published, len(spans), skipped))
         predictions = iter(self._predict(texts, targets, starts, all_events, progress))
         return [
@@ -153,78 +125,68 @@ class Classifier:
 
         Equal pairs, frequent in wire copy, are computed once.
         """
-        places = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
-        encoded = self._encode(list(places))
-        result = np.zeros((len(places), len(self.schema.label_names())), dtype=np.float32)
-        with tqdm(total=len(places), desc="predict", unit="pass", disable=not progress) as bar:
-            for batch in plan_batches([len(features["input_ids"]) for features in encoded], BATCH_TOKENS):
-                padded = self.tokenizer.pad([encoded[i] for i in batch], return_tensors="np")
-                result[batch] = self.runtime.logits({name: np.asarray(v, np.int64) for name, v in padded.items()})
-                bar.update(len(batch))
-        return result[[places[pair] for pair in pairs]]
+        passes = encode_passes(self.tokenizer, pairs)
+        with _bar(passes, progress) as bar:
+            return self._run(passes, bar.update)
 
-    def _encode(self, pairs: Sequence[Pair]) -> list[dict[str, list[int]]]:
-        """Return the features of each pair; the tokenizer gets all pairs of one form at once."""
-        features: list[dict[str, list[int]]] = [{} for _ in pairs]
-        for form in (False, True):
-            indices = [i for i, (_, actor) in enumerate(pairs) if (actor is not None) == form]
-            if indices:
-                columns = [list(column) for column in zip(*(model_input(*pairs[i]) for i in indices), strict=True)]
-                encoded = self.tokenizer(*columns, truncation="longest_first")
-                for position, i in enumerate(indices):
-                    features[i] = {name: encoded[name][position] for name in self.tokenizer.model_input_names}
-        return features
+    def cut_article(
+        self, text: str, published: date | None = None
+    ) -> tuple[list[Span], list[list[Target]], list[SkippedSpan]]:
+        """Return an article's spans, the actors found in each, and what is no span; no pass is made."""
+        spans, skipped = cut_spans(text)
+        evidence = self.lexicon.gather_evidence(text, published) if self.lexicon and spans else None
+        return spans, [self._found_targets(span.text, published, evidence) for span in spans], skipped
+
+    def plan(self, texts: Sequence[str], targets: Sequence[Sequence[Target]], *, events: bool = True) -> Plan:
+        """Plan and tokenise the passes of spans: one each, more for a long one, and one for each target.
+
+        Without `events` only the targets' passes are planned.
+        """
+        return plan_passes(self.tokenizer, texts, targets, events=events)
+
+    def read(self, plan: Plan, *, on_batch: Callable[[int], object] | None = None) -> list[SpanRows]:
+        """Make the planned passes; return the probabilities of each span, in order.
+
+        `on_batch` is called with the number of passes of each batch that is done.
+        """
+        rows = iter(probabilities(self._run(plan.passes, on_batch), self.schema))
+        result = []
+        for pieces, targets in plan.counts:
+            own = [next(rows) for _ in range(pieces)]
+            merged = merge_windows(np.stack(own), self.schema) if own else no_events(self.schema)
+            result.append(SpanRows(merged, [next(rows) for _ in range(targets)]))
+        return result
+
+    def _run(self, passes: Passes, on_batch: Callable[[int], object] | None = None) -> FloatArray:
+        labels, pad_id = len(self.schema.label_names()), int(self.tokenizer.pad_token_id)
+        return run_passes(self.runtime, passes, labels, pad_id=pad_id, budget=BATCH_TOKENS, on_batch=on_batch)
 
     def _predict(
-        self, texts: list[str], targets: list[list[Target]], starts: list[int], all_events: bool, progress: bool
+        self,
+        texts: Sequence[str],
+        targets: Sequence[Sequence[Target]],
+        starts: Sequence[int],
+        all_events: bool,
+        progress: bool,
     ) -> list[SpanPrediction]:
-        originals, texts = texts, [SURROGATE.sub("\ufffd", text) for text in texts]
-        windows = [
-            self._windows(text) if wanted or has_arabic(text) else []
-            for text, wanted in zip(texts, targets, strict=True)
-        ]
-        pairs: list[Pair] = []
-        for text, pieces, wanted in zip(texts, windows, targets, strict=True):
-            pairs += [(text[a:b], None) for a, b in pieces]
-            pairs += [(text[slice(*window_of(target.start, target.end, pieces))], target.surface) for target in wanted]
-        rows = iter(probabilities(self.logits(pairs, progress=progress), self.schema))
+        plan = self.plan(texts, targets)
+        with _bar(plan.passes, progress) as bar:
+            read = self.read(plan, on_batch=bar.update)
         return [
-            self._assemble(text, start, pieces, wanted, rows, all_events)
-            for text, start, pieces, wanted in zip(originals, starts, windows, targets, strict=True)
+            self._assemble(text, start, wanted, rows, all_events)
+            for text, start, wanted, rows in zip(texts, starts, targets, read, strict=True)
         ]
 
     def _assemble(
-        self,
-        text: str,
-        start: int,
-        pieces: list[tuple[int, int]],
-        targets: list[Target],
-        rows: Iterator[FloatArray],
-        all_events: bool,
+        self, text: str, start: int, targets: Sequence[Target], rows: SpanRows, all_events: bool
     ) -> SpanPrediction:
-        """Take a span's rows off the iterator and make its prediction of them."""
-        own = [next(rows) for _ in pieces]
-        row = merge_windows(np.stack(own), self.schema) if own else no_events(self.schema)
         stances = []
-        for target in targets:
-            stance, probability = decode_exclusive(next(rows), self.schema, STANCE_GROUP)
+        for target, row in zip(targets, rows.stances, strict=True):
+            stance, probability = decode_exclusive(row, self.schema, STANCE_GROUP)
             at, to = start + target.start, start + target.end
             stances.append(StancePrediction(target.actor, target.surface, at, to, stance, probability))
-        events = decode_events(row, self.schema, all_events=all_events)
+        events = decode_events(rows.events, self.schema, all_events=all_events)
         return SpanPrediction(text, start, start + len(text), events, tuple(stances))
-
-    def _windows(self, text: str) -> list[tuple[int, int]]:
-        """Return the offsets of the pieces that the model reads one at a time."""
-        room = self.tokenizer.model_max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
-        room -= min(ACTOR_ROOM, room // 4)
-        if len(normalize("NFKC", text)) <= room:  # a token is at least one character
-            return [(0, len(text))]
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets = encoded["offset_mapping"]
-        if len(offsets) <= room:
-            return [(0, len(text))]
-        logger.info("a span of %d tokens is read in windows of %d", len(offsets), room)
-        return cut_windows(offsets, room, overlap=min(WINDOW_OVERLAP, room // 4))
 
     def _found_targets(self, text: str, published: date | None, evidence: Evidence | None = None) -> list[Target]:
         """Return one target for each actor that the lexicon finds: its longest mention, the first of equals."""
@@ -250,6 +212,22 @@ class Classifier:
             actor = next((m.actor for m in mentions if m.start < end and start < m.end), None)
             targets.append(Target(actor, surface, start, end))
         return targets
+
+
+def resolve_checkpoint(path_or_repo: str | Path, revision: str | None = None) -> Path:
+    """Return the folder of a checkpoint: the one that is named, or the downloaded files of a Hub repo."""
+    folder = Path(path_or_repo)
+    if not folder.is_dir():
+        if folder.is_absolute() or str(path_or_repo).count("/") != 1:
+            raise FileNotFoundError(f"{path_or_repo}: neither a checkpoint folder nor a Hub id (owner/name)")
+        folder = Path(snapshot_download(str(path_or_repo), revision=revision, allow_patterns=CHECKPOINT_FILES))
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} has no config.json: it is no checkpoint; train one with `python -m train`")
+    return folder
+
+
+def _bar(passes: Passes, shown: bool) -> Any:
+    return tqdm(total=len(passes), desc="predict", unit="pass", disable=not shown)
 
 
 def _check_spans(spans: Sequence[str], actors: Sequence[Sequence[str]] | None) -> None:

@@ -67,6 +67,11 @@ def load_float32(folder: Path) -> PreTrainedModel:
     return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
 
 
+def weights_pattern(name: RuntimeName) -> str:
+    """Return the name of the file, or of the files, that a runtime's weights are read from."""
+    return ONNX_FILE if name == "onnx" else "*.safetensors"
+
+
 def load_runtime(folder: Path, name: RuntimeName = "auto", device: str | None = None) -> Runtime:
     """Return the runtime of that name; `auto` is PyTorch."""
     if name == "onnx":

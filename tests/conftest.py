@@ -6,10 +6,13 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: no test may reach for the network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core of its own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 import yaml
+from corpus_files import write_rows
 from hub_server import serving
 from huggingface_hub import constants
 from transformers import AutoModel, AutoTokenizer
@@ -43,6 +46,23 @@ def spans() -> list[dict]:
     """All authored spans."""
     lines = [line for path in sorted((ROOT / "data/authored").glob("*.jsonl")) for line in path.open(encoding="utf-8")]
     return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def articles(spans) -> list[dict]:
+    """Articles of three authored spans each; every fifth repeats the one before, as wire copy does."""
+    rows = []
+    for number in range(40):
+        first = 3 * (number - (number % 5 == 4))
+        text = "\n".join(span["text"] for span in spans[first : first + 3])
+        row = {"article_id": f"a{number}", "outlet": f"o{number % 3}", "published": "2016-05-02", "text": text}
+        rows.append(row | ({"title": "قصفت ميليشيا أسد البلدة"} if number % 2 else {}))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def corpus(articles, tmp_path_factory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("corpus") / "news.jsonl", articles)
 
 
 @pytest.fixture(scope="session")

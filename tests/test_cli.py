@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from corpus_files import read_rows, write_rows
 from typer.testing import CliRunner
 
 from rasd.cli import app
@@ -106,3 +107,52 @@ def test_a_wrong_date_is_refused(rasd):
     result = rasd("predict", "-", "--published", "yesterday", stdin="نص")
     assert result.exit_code == 2
     assert "YYYY-MM-DD" in result.stderr
+
+
+def test_predict_corpus_prints_its_summary_and_says_where_rejects_are(small_run, tmp_path):
+    (tmp_path / "a.csv").write_text("nass,paper\nقصفت ميليشيا أسد البلدة,شبكة\nخبر,\n,\n", encoding="utf-8")
+    write_rows(tmp_path / "b.jsonl", [{"nass": "خبر"}, {"text": "خبر"}])
+    base = [
+        "predict-corpus",
+        str(tmp_path / "a.csv"),
+        "--output",
+        str(tmp_path / "out"),
+        "--model",
+        str(small_run.model),
+    ]
+    result = CliRunner().invoke(app, [*base, "--text-column", "nass", "--outlet-column", "paper", "--outlet", "?"])
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["documents"], summary["without_spans"], summary["complete"]) == (3, 1, True)
+    assert "3 articles (1 without a span), 2 spans" in result.stderr
+    assert [row["outlet"] for row in read_rows(tmp_path / "out")] == ["شبكة", "?"]
+    base = [
+        "predict-corpus",
+        str(tmp_path / "b.jsonl"),
+        "--output",
+        str(tmp_path / "b"),
+        "--model",
+        str(small_run.model),
+    ]
+    result = CliRunner().invoke(app, [*base, "--text-column", "nass"])
+    assert result.exit_code == 0, result.stderr
+    assert f"why rows were rejected: {tmp_path / 'b/rejects.jsonl'}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.jsonl"], "missing.jsonl: cannot be read: "),
+        (["README.md"], "unknown kind of file '.md'"),
+        (["data/authored/test.jsonl", "--model", "nowhere"], "neither a checkpoint folder nor a Hub id"),
+        (["data/authored/test.jsonl", "--shard", "5/4"], "--shard 5/4: write I/N"),
+        (["data/authored/test.jsonl", "--id-column", "nr"], "no column nr; it has ["),
+    ],
+)
+def test_predict_corpus_refuses_in_one_line(small_run, tmp_path, arguments, message):
+    command = ["predict-corpus", "--output", str(tmp_path / "out"), "--model", str(small_run.model), *arguments]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

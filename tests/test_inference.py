@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rasd import Classifier
+from rasd.passes import text_windows
 
 SPANS = [
     "قصفت ميليشيا أسد الطائفية أحياء البلدة بالمدفعية فجر اليوم.",
@@ -102,7 +103,7 @@ def test_half_characters_do_not_stop_a_run(classifier):
 def test_windows_cover_the_text_whatever_the_limit(classifier, monkeypatch, limit):
     monkeypatch.setattr(classifier.tokenizer, "model_max_length", limit)
     text = "وتواصل المديرية أعمال صيانة الطرق في المدينة. " * 60 + "ﷺ " * 300
-    pieces = classifier._windows(text)
+    pieces = text_windows(classifier.tokenizer, text)
     assert (pieces[0][0], pieces[-1][1]) == (0, len(text.rstrip()))
     assert all(before[1] > after[0] > before[0] for before, after in pairwise(pieces))
     assert len(pieces) < 8 * len(text) / limit
@@ -140,7 +141,7 @@ def test_a_long_span_is_read_to_its_end(classifier):
     attack = "قصفت ميليشيا أسد الطائفية أحياء البلدة بالمدفعية."
     text = quiet + attack
     prediction = classifier.predict([text], all_events=True)[0]
-    pieces = classifier._windows(text)
+    pieces = text_windows(classifier.tokenizer, text)
     assert len(pieces) > 3
     assert pieces[0][0] == 0
     assert pieces[-1][1] == len(text)

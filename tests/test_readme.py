@@ -40,7 +40,12 @@ def test_its_make_targets_exist(readme):
 
 @pytest.mark.parametrize(
     ("app", "command"),
-    [(rasd_app, "rasd predict"), (train_app, "python -m train "), (evaluate_app, "python -m train.evaluate")],
+    [
+        (rasd_app, "rasd predict "),
+        (rasd_app, "rasd predict-corpus "),
+        (train_app, "python -m train "),
+        (evaluate_app, "python -m train.evaluate"),
+    ],
 )
 def test_the_options_it_shows_exist(readme, app, command):
     options = {word for line in readme.splitlines() if command in line for word in re.findall(r"--[\w-]+", line)}

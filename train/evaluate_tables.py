@@ -17,13 +17,11 @@ from rich.table import Table
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer
 
-from rasd.batching import plan_batches
-from rasd.inference import BATCH_TOKENS
 from rasd.labels import INDEPENDENT, UNANNOTATED, LabelSchema
 from rasd.modeling import FloatArray, probabilities
+from rasd.passes import encode_passes, run_passes
 from rasd.runtimes import load_runtime
 from train.baselines import fit_ngrams
-from train.data import encode_examples
 from train.metrics.offline import Scores
 from train.predictions import CHECKPOINT, store_rows
 from train.row_scores import score_rows
@@ -69,12 +67,10 @@ def predict_rows(folder: Path, rows: Dataset) -> FloatArray:
     """Return a checkpoint's probabilities, shape (rows, labels), in order; a long text is truncated as in training."""
     runtime, tokenizer = load_runtime(folder), AutoTokenizer.from_pretrained(folder)
     schema = LabelSchema.from_config(runtime.config)
-    encoded, _ = encode_examples(list(rows), tokenizer, tokenizer.model_max_length)
-    logits = np.zeros((len(rows), len(schema.label_names())), dtype=np.float32)
-    for batch in tqdm(list(plan_batches(list(encoded["length"]), BATCH_TOKENS)), desc="predict", unit="batch"):
-        features = encoded.select(batch).to_dict()
-        padded = tokenizer.pad({name: features[name] for name in tokenizer.model_input_names}, return_tensors="np")
-        logits[batch] = runtime.logits({name: np.asarray(values, np.int64) for name, values in padded.items()})
+    passes = encode_passes(tokenizer, list(zip(rows["text"], rows["actor"], strict=True)))
+    with tqdm(total=len(passes), desc="predict", unit="row") as bar:
+        pad_id, labels = tokenizer.pad_token_id, len(schema.label_names())
+        logits = run_passes(runtime, passes, labels, pad_id=pad_id, on_batch=bar.update)
     return probabilities(logits, schema)
 
 

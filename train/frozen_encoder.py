@@ -17,9 +17,9 @@ from transformers import AutoModel
 
 from rasd.backbones import cache_folder, resolve_backbone
 from rasd.batching import plan_batches
-from rasd.inference import BATCH_TOKENS
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction, model_input
+from rasd.passes import BATCH_TOKENS
 from rasd.tokenizer_loading import load_tokenizer
 from train.baselines import as_prediction, modality_of, tune_regression
 from train.frozen_layers import digest

@@ -1,0 +1,205 @@
+"""A corpus job: its input, checkpoint and settings, the parts it falls into, and what must not change meanwhile."""
+
+import fcntl
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rasd import __version__
+from rasd.documents import Columns, Document, Format, Reject
+from rasd.inference import resolve_checkpoint
+from rasd.part_prediction import StanceWhere
+from rasd.parts import SCHEMA_VERSION, UNFINISHED, Part, Receipt, read_receipts, whole_file, write_json
+from rasd.runtimes import RuntimeName, weights_pattern
+from rasd.sources import Source, find_sources, inspect_source, read_source
+
+PART_ROWS = 500
+PART_CHARACTERS = 20_000_000  # of text; a part of very long articles has fewer rows
+MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
+
+
+class JobError(ValueError):
+    """A job that cannot be begun or gone on with; the message says why, and the fix."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the rows of a job depend on, besides its input and its checkpoint."""
+
+    form: Format = "auto"
+    split: str = "train"
+    columns: Columns = field(default_factory=Columns)
+    outlet: str | None = None
+    runtime: RuntimeName = "auto"
+    stance: StanceWhere = "all"
+    with_text: bool = False
+    part_rows: int = PART_ROWS
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The share of the parts that one of several processes makes: number `index` of `count`, from 1."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read `I/N`."""
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+            raise JobError(f"--shard {text}: write I/N with 1 <= I <= N, such as 3/8")
+        return cls(int(index), int(count))
+
+    def has(self, part: str) -> bool:
+        """Say whether the part of that name is in this share."""
+        _, source, number = part.split("-")
+        return (int(source) + int(number)) % self.count == self.index - 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A corpus, a checkpoint and settings; and the folder that its parts are written to."""
+
+    folder: Path
+    sources: tuple[Source, ...]
+    model: Path
+    revision: str
+    settings: Settings
+
+    def key(self) -> dict[str, Any]:
+        """Return what must not change while the job's parts are made, as plain values."""
+        plain = {
+            "schema_version": SCHEMA_VERSION,
+            "model_revision": self.revision,
+            "settings": asdict(self.settings),
+            "sources": [{"name": s.name, "kind": s.kind, "digest": s.digest} for s in self.sources],
+        }
+        return json.loads(json.dumps(plain))
+
+    def parts(self) -> Iterator[Part]:
+        """Read the whole input, part by part; names and borders depend on nothing but the input."""
+        for index in range(len(self.sources)):
+            yield from self.source_parts(index)
+
+    def source_parts(self, index: int) -> Iterator[Part]:
+        """Read one source, part by part."""
+        source = self.sources[index]
+        items: list[Document | Reject] = []
+        first, number, size = 1, 0, 0
+        for item in read_source(source, self.settings.columns):
+            if isinstance(item, Document):
+                size += len(item.text)
+                item = replace(item, outlet=item.outlet or self.settings.outlet)
+            items.append(item)
+            if len(items) >= self.settings.part_rows or size >= PART_CHARACTERS:
+                yield Part(_part_name(index, number), source.name, first, items)
+                first, number, size, items = first + len(items), number + 1, 0, []
+        if items:
+            yield Part(_part_name(index, number), source.name, first, items)
+
+
+def _part_name(source: int, number: int) -> str:
+    return f"part-{source:05d}-{number:06d}"
+
+
+def open_job(inputs: Sequence[str], model: str | Path, folder: Path, settings: Settings) -> Job:
+    """Check input, checkpoint and folder; write the manifest of a new job, compare that of an old one."""
+    earlier = _read_manifest(folder)
+    known = {source["name"]: Source(**source) for source in earlier["inspected"]} if earlier else {}
+    names = find_sources(inputs, settings.form)
+    found = [inspect_source(name, settings.columns, settings.form, settings.split, known) for name in names]
+    checkpoint = resolve_checkpoint(model)
+    job = Job(folder, tuple(found), checkpoint, checkpoint_revision(checkpoint, settings.runtime), settings)
+    if earlier:
+        _compare(folder, earlier["job"], job.key())
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise JobError(f"{folder}: is there already and is no job of `rasd predict-corpus`; choose another --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    inspected = [asdict(source) for source in found]
+    write_json(folder / MANIFEST, {"rasd": __version__, "job": job.key(), "inspected": inspected})
+    return job
+
+
+def checkpoint_revision(folder: Path, runtime: RuntimeName) -> str:
+    """Return a digest of all that predictions depend on: weights, tokenizer, labels, lexicon."""
+    digest = hashlib.sha256()
+    kept = [folder / name for name in ("actors.json", "config.json", "tokenizer.json")]
+    for path in [*kept, *sorted(folder.glob(weights_pattern(runtime)))]:
+        if path.is_file():
+            with path.open("rb") as stream:
+                digest.update(path.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
+    path = folder / MANIFEST
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except ValueError as error:
+        raise JobError(f"{path}: not JSON: {error}; choose another folder for --output") from error
+
+
+def _compare(folder: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to mix two jobs in one folder, and say what differs."""
+    names = [name for name in now if name != "settings" and earlier.get(name) != now[name]]
+    before = earlier.get("settings", {})
+    names += [f"settings.{name}" for name, value in now["settings"].items() if before.get(name) != value]
+    if names:
+        raise JobError(
+            f"{folder}: was begun with another {', '.join(names)}; go on with those of its {MANIFEST}, or choose "
+            "another folder for --output"
+        )
+
+
+@contextmanager
+def only_worker(folder: Path, shard: Shard) -> Iterator[None]:
+    """Let one process at a time make a shard's parts; clear away what a killed one left unfinished."""
+    with (folder / f".lock-{shard.index}-of-{shard.count}").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise JobError(f"{folder}: another process is at work on shard {shard.index}/{shard.count}") from error
+        for path in folder.glob(f"{UNFINISHED}*-part-*"):
+            if shard.has(path.stem[path.stem.index("part-") :]):
+                path.unlink(missing_ok=True)
+        yield
+
+
+def finish(job: Job, expected: Sequence[str] | None) -> dict[str, Any]:
+    """Return the counts of what is finished; where that is everything, write summary and rejects.
+
+    `expected` names all parts of the input; None where they were counted before.
+    """
+    receipts = read_receipts(job.folder)
+    earlier = read_summary(job.folder)
+    if earlier is not None:
+        return earlier
+    complete = expected is not None and receipts.keys() >= set(expected)
+    summary = {"complete": complete, "parts": len(receipts), **_totals(list(receipts.values()))}
+    with whole_file(job.folder / REJECTS) as path, path.open("w", encoding="utf-8") as stream:
+        for receipt in receipts.values():
+            stream.writelines(json.dumps(reject, ensure_ascii=False) + "\n" for reject in receipt.rejects)
+    if complete:
+        write_json(job.folder / SUMMARY, summary)
+    return summary
+
+
+def _totals(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    counted = ("rows", "documents", "without_spans", "spans", "stances")
+    totals: dict[str, Any] = {name: sum(getattr(receipt, name) for receipt in receipts) for name in counted}
+    events: Counter[str] = Counter()
+    for receipt in receipts:
+        events.update(receipt.events)
+    return totals | {"events": dict(events), "rejects": sum(len(receipt.rejects) for receipt in receipts)}
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """Return the summary of a finished job, None for one that is not."""
+    path = folder / SUMMARY
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,149 @@
+"""Passes through the model: each text tokenised once, each distinct pass computed once, like lengths together."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from unicodedata import normalize
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding
+from transformers import PreTrainedTokenizerBase
+
+from rasd.batching import Piece, cut_windows, plan_batches, window_of
+from rasd.modeling import FloatArray, model_input
+from rasd.runtimes import Inputs, Runtime
+from rasd.spans import SURROGATE, has_arabic
+
+logger = logging.getLogger(__name__)
+
+BATCH_TOKENS = 4096  # padded tokens in one batch
+WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
+ACTOR_ROOM = 32  # tokens kept free for the actor's surface
+Pair = tuple[str, str | None]
+IntArray = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A surface that a stance is asked about, with its place in the span's text."""
+
+    actor: str | None
+    surface: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Tokenised passes, none twice: `features` by input name, and which of them answers each pair that was asked."""
+
+    features: dict[str, list[IntArray]]
+    places: list[int]
+
+    def __len__(self) -> int:
+        return len(self.features["input_ids"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tokenised passes of some spans, and how many each span has: of its text, and of its targets."""
+
+    passes: Passes
+    counts: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class SpanRows:
+    """Probabilities by label of one span: `events` of its text, shape (labels,), `stances` of each target in order."""
+
+    events: FloatArray
+    stances: list[FloatArray]
+
+
+def plan_passes(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    targets: Sequence[Sequence[Target]],
+    *,
+    events: bool = True,
+) -> Plan:
+    """Plan the passes of spans: one each (more for a long one, none without Arabic), and one for each target.
+
+    Without `events` only the targets' passes are planned.
+    """
+    pairs: list[Pair] = []
+    counts = []
+    for raw, wanted in zip(texts, targets, strict=True):
+        text = SURROGATE.sub("\ufffd", raw)
+        pieces = text_windows(tokenizer, text) if wanted or (events and has_arabic(text)) else []
+        own = pieces if events else []
+        pairs += [(text[a:b], None) for a, b in own]
+        pairs += [(text[slice(*window_of(target.start, target.end, pieces))], target.surface) for target in wanted]
+        counts.append((len(own), len(wanted)))
+    return Plan(encode_passes(tokenizer, pairs), counts)
+
+
+def text_windows(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Piece]:
+    """Return the offsets of the pieces that the model reads one at a time."""
+    room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add(pair=True)
+    room -= min(ACTOR_ROOM, room // 4)
+    if len(text) <= room and len(normalize("NFKC", text)) <= room:  # a token is at least one character
+        return [(0, len(text))]
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    offsets = encoded["offset_mapping"]
+    if len(offsets) <= room:
+        return [(0, len(text))]
+    logger.info("a span of %d tokens is read in windows of %d", len(offsets), room)
+    return cut_windows(offsets, room, overlap=min(WINDOW_OVERLAP, room // 4))
+
+
+def encode_passes(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> Passes:
+    """Tokenise the distinct ones of (span, None) and (span, actor surface); a span with three actors is cut up once."""
+    places = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    texts = list(dict.fromkeys(text for pair in places for text in model_input(*pair)))
+    pieces = dict(zip(texts, backend.encode_batch_fast(texts, add_special_tokens=False), strict=True))
+    backend.enable_truncation(tokenizer.model_max_length, strategy="longest_first")
+    encodings = [backend.post_process(*(pieces[text] for text in model_input(*pair))) for pair in places]
+    features = {name: [_values(encoding, name) for encoding in encodings] for name in tokenizer.model_input_names}
+    return Passes(features, [places[pair] for pair in pairs])
+
+
+def _values(encoding: Encoding, name: str) -> IntArray:
+    values = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask, "token_type_ids": encoding.type_ids}
+    return np.asarray(values[name], dtype=np.int32)
+
+
+def run_passes(
+    runtime: Runtime,
+    passes: Passes,
+    labels: int,
+    *,
+    pad_id: int,
+    budget: int = BATCH_TOKENS,
+    on_batch: Callable[[int], object] | None = None,
+) -> FloatArray:
+    """Return raw logits of shape (pairs, labels), in the order of the pairs that were asked.
+
+    `budget` is the number of padded tokens in a batch; `on_batch` is called with the number of passes of each.
+    """
+    result = np.zeros((len(passes), labels), dtype=np.float32)
+    for batch in plan_batches([len(ids) for ids in passes.features["input_ids"]], budget):
+        result[batch] = runtime.logits(pad_batch(passes, batch, pad_id))
+        if on_batch is not None:
+            on_batch(len(batch))
+    return result[passes.places]
+
+
+def pad_batch(passes: Passes, batch: Sequence[int], pad_id: int) -> Inputs:
+    """Return one array of shape (batch, longest) for each input, filled up on the right."""
+    width = max(len(passes.features["input_ids"][i]) for i in batch)
+    padded = {}
+    for name, values in passes.features.items():
+        padded[name] = np.full((len(batch), width), pad_id if name == "input_ids" else 0, dtype=np.int64)
+        for row, i in enumerate(batch):
+            padded[name][row, : len(values[i])] = values[i]
+    return padded

@@ -1,0 +1,183 @@
+"""What a corpus is made of: files, folders of files, data sets of the Hub; checked and fingerprinted before it is read.
+
+A source that cannot be read, or has no column for the text, is one `SourceError` before anything is written.
+"""
+
+import csv
+import hashlib
+import importlib.util
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rasd.documents import (
+    FORMATS,
+    STDIN,
+    Columns,
+    Document,
+    Format,
+    Reject,
+    from_row,
+    guess_format,
+    open_source,
+    read_documents,
+)
+
+HUB = "hf://datasets/"
+HEAD = 100  # rows of a JSONL file that are looked at for the names of its fields
+CHUNK = 2**20
+
+
+class SourceError(ValueError):
+    """An input that cannot be read as a corpus; the message names it, what is wrong and the fix."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file or data set: its content's fingerprint, and about how many rows it has."""
+
+    name: str
+    kind: str
+    size: int
+    modified: int
+    digest: str
+    rows: int | None
+
+
+def find_sources(inputs: Sequence[str], form: Format = "auto") -> list[str]:
+    """Return the files and data sets that are meant, each once, a folder's files sorted by path."""
+    found: list[str] = []
+    for name in inputs:
+        if name == STDIN:
+            raise SourceError("standard input cannot be read twice, so no job on it can go on; write it to a file")
+        if name.startswith(HUB) or not Path(name).is_dir():
+            found.append(name)
+            continue
+        files = [path for path in sorted(Path(name).rglob("*")) if path.is_file() and _is_meant(path, form)]
+        if not files:
+            raise SourceError(f"{name}: the folder holds no file of the kinds {', '.join(FORMATS)}")
+        found += map(str, files)
+    if repeated := {name for name in found if found.count(name) > 1}:
+        raise SourceError(f"{sorted(repeated)[0]}: named twice; its articles would count twice")
+    return found
+
+
+def _is_meant(path: Path, form: Format) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and (form != "auto" or guess_format(path) is not None)
+
+
+def inspect_source(
+    name: str, columns: Columns, form: Format = "auto", split: str = "train", known: Mapping[str, Source] | None = None
+) -> Source:
+    """Return a source's fingerprint, after a look at its fields and a reading to its end.
+
+    `known` are sources as they were found before: one of the same size and time is not read again.
+    """
+    if name.startswith(HUB):
+        return _inspect_hub(name, columns, split)
+    path = Path(name)
+    kind = form if form != "auto" else guess_format(path)
+    if kind is None:
+        raise SourceError(f"{name}: unknown kind of file {path.suffix!r}; use {', '.join(FORMATS)}, or say --format")
+    try:
+        status = path.stat()
+        earlier = (known or {}).get(name)
+        if earlier and (earlier.kind, earlier.size, earlier.modified) == (kind, status.st_size, status.st_mtime_ns):
+            return earlier
+        check_fields(name, _fields(name, kind), columns)
+        rows = _count_rows(name, kind)
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise SourceError(f"{name}: cannot be read: {error}") from error
+    return Source(name, kind, status.st_size, status.st_mtime_ns, digest, rows)
+
+
+def read_source(source: Source, columns: Columns) -> Iterator[Document | Reject]:
+    """Yield the source's documents, and what could not be read of it."""
+    if not source.name.startswith(HUB):
+        for item in read_documents(source.name, source.kind, columns):  # type: ignore[arg-type]
+            if isinstance(item, Reject) and item.broken:
+                raise SourceError(str(item))
+            yield item
+        return
+    for number, row in enumerate(_load_hub(source.name, source.digest, source.kind), 1):
+        yield from_row(source.name, number, row, columns)
+
+
+def check_fields(name: str, present: Iterable[str] | None, columns: Columns) -> None:
+    """Refuse a source without a column for the text, or without one that was asked for by name."""
+    if present is None:
+        return
+    have = set(present)
+    for field, names in vars(columns).items():
+        asked_for = field == "text" or len(names) == 1
+        if asked_for and not have & set(names):
+            flag = f"--{field}-column"
+            raise SourceError(f"{name}: no column {' / '.join(names)}; it has {sorted(have)}; say {flag}")
+
+
+def _fields(name: str, kind: str) -> Iterable[str] | None:
+    """Return the names of the fields; None where the source cannot say them."""
+    if kind == "parquet":
+        return pq.read_schema(name).names
+    with open_source(name) as stream:
+        if kind == "csv":
+            return next(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")), [])
+        if kind == "jsonl":
+            rows = [row for line in islice(stream, HEAD) if isinstance(row := _parsed(line), dict)]
+            return {field for row in rows for field in row} if rows else None
+    return None
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _count_rows(name: str, kind: str) -> int:
+    """Return about how many rows there are, for the progress bar; a broken compressed file raises here."""
+    if kind == "parquet":
+        return pq.read_metadata(name).num_rows
+    with open_source(name) as stream:
+        if kind == "csv":
+            text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
+            return max(0, sum(1 for _ in csv.reader(text)) - 1)
+        lines = sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(CHUNK), b""))
+    return 1 if kind == "txt" else max(1, lines)
+
+
+def _inspect_hub(name: str, columns: Columns, split: str) -> Source:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    repo, _, revision = name.removeprefix(HUB).partition("@")
+    try:
+        commit = HfApi().dataset_info(repo, revision=revision or None).sha
+        rows = _load_hub(name, str(commit), split)
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise SourceError(f"{name}: cannot be read: {error}") from error
+    check_fields(name, rows.column_names, columns)
+    known = rows.info.splits or {}
+    return Source(name, split, 0, 0, str(commit), known[split].num_examples if split in known else None)
+
+
+def _load_hub(name: str, commit: str, split: str) -> Any:
+    """Return a data set's split at a commit, streamed."""
+    if importlib.util.find_spec("datasets") is None:
+        raise SourceError(f"{name}: data sets of the Hub need the package datasets: pip install 'rasd[train]'")
+    from datasets import load_dataset
+
+    repo = name.removeprefix(HUB).partition("@")[0]
+    return load_dataset(repo, revision=commit, split=split, streaming=True)
