@@ -80,8 +80,8 @@ class Classifier:
 
         `actors` asks for the stance toward exactly these surfaces, one list a span; without it the lexicon finds the
         actors (`published` helps it to tell armies of the same name apart). `all_events` returns every event type with
-        its probability, not only those at or above 0.5. A span longer than the model reads at once is read in
-        overlapping windows; a span without Arabic letters tells nothing.
+        its probability, not only those at or above the checkpoint's threshold. A span longer than the model reads at
+        once is read in overlapping windows; a span without Arabic letters tells nothing.
         """
         _check_spans(spans, actors)
         if actors is not None:

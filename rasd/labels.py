@@ -6,7 +6,7 @@ numbers mean.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import yaml
 INDEPENDENT: Literal["independent"] = "independent"
 EXCLUSIVE: Literal["exclusive"] = "exclusive"
 CONFIG_KEY = "label_schema"
+THRESHOLD = 0.5  # of an independent label, where nothing else was found on validation
 UNANNOTATED = -100.0  # target of a label that is not annotated, or whose group does not count in this example
 
 
@@ -31,6 +32,8 @@ class LabelGroup:
     labels: tuple[str, ...]
     when: tuple[str, str] | None = None
     """None, `("given", <what>)`, or `(<independent group>, <its label>)`: where the group counts."""
+    threshold: float = THRESHOLD
+    """The probability from which an independent group's label is decided to be there."""
 
     def full_names(self) -> list[str]:
         """Return the labels as they stand in `id2label`: `event:offensive`."""
@@ -39,7 +42,8 @@ class LabelGroup:
     def to_dict(self) -> dict[str, Any]:
         """Return the group as YAML and JSON spell it."""
         plain: dict[str, Any] = {"name": self.name, "kind": self.kind, "labels": list(self.labels)}
-        return plain if self.when is None else plain | {"when": {self.when[0]: self.when[1]}}
+        plain |= {} if self.when is None else {"when": {self.when[0]: self.when[1]}}
+        return plain | ({} if self.threshold == THRESHOLD else {"threshold": self.threshold})
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class LabelSchema:
                 raise LabelSchemaError(f"{where}: too few labels; an exclusive group has at least two")
             if len(set(group.labels)) < len(group.labels):
                 raise LabelSchemaError(f"{where}: a label occurs twice in {list(group.labels)}; remove one")
+            if not 0 < group.threshold < 1 or (group.kind == EXCLUSIVE and group.threshold != THRESHOLD):
+                raise LabelSchemaError(
+                    f"{where}: threshold {group.threshold!r}; an independent group takes one between 0 and 1, an "
+                    "exclusive group none"
+                )
             self._check_condition(group, where)
 
     def _check_condition(self, group: LabelGroup, where: str) -> None:
@@ -85,7 +94,7 @@ class LabelSchema:
             raise LabelSchemaError(f"{source}: name must be a text and groups a list")
         groups = []
         for number, group in enumerate(plain["groups"], 1):
-            check_keys(group, {"name", "kind", "labels"}, {"when"}, f"{source}, group {number}")
+            check_keys(group, {"name", "kind", "labels"}, {"when", "threshold"}, f"{source}, group {number}")
             labels = group["labels"]
             if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
                 where = f"{source}, group {number}"
@@ -94,7 +103,10 @@ class LabelSchema:
             if condition is not None and (not isinstance(condition, Mapping) or len(condition) != 1):
                 raise LabelSchemaError(f"{source}, group {number}: when must be one pair like {{event: offensive}}")
             when = None if condition is None else next(iter(condition.items()))
-            groups.append(LabelGroup(group["name"], group["kind"], tuple(group["labels"]), when))
+            threshold = group.get("threshold", THRESHOLD)
+            if not isinstance(threshold, float):
+                raise LabelSchemaError(f"{source}, group {number}: threshold {threshold!r}; write a number like 0.4")
+            groups.append(LabelGroup(group["name"], group["kind"], tuple(group["labels"]), when, threshold))
         return cls(plain["name"], tuple(groups))
 
     @classmethod
@@ -112,6 +124,15 @@ class LabelSchema:
                 "train one with `python -m train`"
             )
         return cls.from_dict(plain, source=f"config.json[{CONFIG_KEY!r}]")
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> "LabelSchema":
+        """Return the schema with other thresholds for the independent groups that are named."""
+        changed = (replace(group, threshold=thresholds.get(group.name, group.threshold)) for group in self.groups)
+        return replace(self, groups=tuple(changed))
+
+    def without_thresholds(self) -> "LabelSchema":
+        """Return the schema with the usual threshold, 0.5."""
+        return self.with_thresholds({group.name: THRESHOLD for group in self.groups})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as YAML and JSON spell it."""

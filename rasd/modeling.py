@@ -16,7 +16,6 @@ from rasd.backbones import resolve_backbone
 from rasd.labels import INDEPENDENT, LabelSchema
 from rasd.spans import SkippedSpan
 
-THRESHOLD = 0.5
 EVENT_GROUP = "event"
 MODALITY_PREFIX = "modality."
 STANCE_GROUP = "stance"
@@ -138,7 +137,7 @@ def decode_events(row: FloatArray, schema: LabelSchema, *, all_events: bool = Fa
     group, place = schema.group(EVENT_GROUP), schema.place(EVENT_GROUP)
     events = []
     for label, probability in zip(group.labels, row[place].tolist(), strict=True):
-        if all_events or probability >= THRESHOLD:
+        if all_events or probability >= group.threshold:
             modality, certainty = decode_exclusive(row, schema, f"{MODALITY_PREFIX}{label}")
             events.append(EventPrediction(label, probability, modality, certainty))
     return tuple(events)

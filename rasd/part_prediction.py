@@ -6,7 +6,7 @@ from typing import Literal
 
 from rasd.documents import Document
 from rasd.inference import Classifier
-from rasd.modeling import EVENT_GROUP, THRESHOLD
+from rasd.modeling import EVENT_GROUP
 from rasd.parts import Part, ReadDocument
 from rasd.passes import Plan, Target
 from rasd.spans import Span
@@ -53,10 +53,10 @@ def predict_part(
             for (row, document), (spans, targets) in zip(prepared.documents, prepared.cuts, strict=True)
         ]
     read = []
-    place = classifier.schema.place(EVENT_GROUP)
+    group, place = classifier.schema.group(EVENT_GROUP), classifier.schema.place(EVENT_GROUP)
     for (row, document), (spans, targets) in zip(prepared.documents, prepared.cuts, strict=True):
         own = [next(rows) for _ in spans]
-        told = [bool((one.events[place] >= THRESHOLD).any()) for one in own]
+        told = [bool((one.events[place] >= group.threshold).any()) for one in own]
         wanted = [found if tells else [] for found, tells in zip(targets, told, strict=True)]
         read.append(ReadDocument(row, document, spans, wanted, own))
     second = iter(classifier.read(_plan([(one.spans, one.targets) for one in read], classifier, events=False)))

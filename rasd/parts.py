@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from rasd.documents import Document, Reject
 from rasd.labels import LabelSchema
-from rasd.modeling import EVENT_GROUP, STANCE_GROUP, THRESHOLD, decode_events, decode_exclusive
+from rasd.modeling import EVENT_GROUP, STANCE_GROUP, decode_events, decode_exclusive
 from rasd.passes import SpanRows, Target
 from rasd.spans import Span
 
@@ -107,6 +107,7 @@ def table_schema(labels: LabelSchema) -> pa.Schema:
 def span_rows(read: ReadDocument, source: str, labels: LabelSchema, revision: str, with_text: bool) -> Iterator[Any]:
     """Yield one plain row for each span of a document."""
     document = read.document
+    threshold = labels.group(EVENT_GROUP).threshold
     for number, (span, targets, rows) in enumerate(zip(read.spans, read.targets, read.rows, strict=True)):
         in_title = span.start < document.text_start
         shift = 0 if in_title else document.text_start
@@ -133,7 +134,7 @@ def span_rows(read: ReadDocument, source: str, labels: LabelSchema, revision: st
             "start": span.start - shift,
             "end": span.end - shift,
             "text": span.text if with_text else None,
-            "events": [{**event.to_dict(), "told": event.probability >= THRESHOLD} for event in events],
+            "events": [{**event.to_dict(), "told": event.probability >= threshold} for event in events],
             "stances": stances,
             "model_revision": revision,
             "schema_version": SCHEMA_VERSION,

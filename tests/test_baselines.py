@@ -1,7 +1,10 @@
+import numpy as np
 from datasets import Dataset
+from sklearn.metrics import f1_score
 
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline, strip_marks
 from train.data import FEATURES
+from train.regression import tune_regression
 from train.scores import score_spans
 
 
@@ -74,3 +77,15 @@ def test_tfidf_generalises_to_other_words_of_the_same_stems(schema):
 
 def test_vowel_marks_do_not_split_words():
     assert strip_marks("شَنَّتِ القُوّاتُ") == "شنت القوات"
+
+
+def test_the_threshold_of_a_yes_or_no_regression_is_the_best_on_held_out_rows():
+    rng = np.random.default_rng(0)
+    labels = rng.random(3000) < 0.15
+    rows = rng.normal(labels[:, None] * 1.0, 1.0, size=(3000, 3))
+    model = tune_regression(rows[:2000], labels[:2000].tolist(), rows[2000:], labels[2000:].tolist(), [1.0])
+    scores = model.predict_proba(rows[2000:])[:, 1]
+    best = max(f1_score(labels[2000:], scores >= value) for value in np.linspace(0.02, 0.98, 97))
+    assert f1_score(labels[2000:], scores >= 0.5) >= best
+    alike = tune_regression(rows[:2000], labels[:2000].tolist(), rows[2000:], [False] * 1000, [1.0])
+    assert not np.isclose(alike.intercept_, model.intercept_)  # balanced weights alone: another threshold

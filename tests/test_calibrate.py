@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from sklearn.metrics import f1_score
 
 from rasd import Classifier
 from rasd.labels import UNANNOTATED, LabelSchema
 from rasd.modeling import probabilities
-from train.calibrate import Calibration, fit_calibration, fold_calibration
+from train.calibrate import THRESHOLDS, Calibration, fit_calibration, fit_thresholds, fold_calibration
 from train.scores import score_reliability
 
 SCHEMA = LabelSchema.from_dict(
@@ -48,6 +49,23 @@ def test_too_few_labels_leave_the_logits_alone():
     found = fit_calibration(np.random.default_rng(1).normal(size=(55, 5)), targets, SCHEMA)
     assert found.scale.tolist() == [1.0] * 5
     assert found.shift.tolist() == [0.0] * 5
+
+
+def test_the_threshold_is_the_one_with_the_best_f1(overconfident):
+    logits, targets = overconfident
+    rows = probabilities(fit_calibration(logits, targets, SCHEMA).apply(logits), SCHEMA)
+    rare = targets.copy()
+    rare[:, :2] *= np.random.default_rng(3).random((len(targets), 2)) < 0.5  # calibrated no more: twice too large
+    found = fit_thresholds(rows, targets, SCHEMA)
+    later = fit_thresholds(rows, rare, SCHEMA)
+    assert found.keys() == later.keys() == {"event"}
+    alone = (targets[:, 2:] == UNANNOTATED).all(axis=1)
+    best = max(f1_score(targets[alone, :2], rows[alone, :2] >= t, average="macro") for t in THRESHOLDS)
+    chosen = f1_score(targets[alone, :2], rows[alone, :2] >= found["event"], average="macro")
+    assert chosen > best - 0.005
+    assert found["event"] == pytest.approx(best / 2, abs=0.07)  # half of the best F1, where probabilities are right
+    assert later["event"] > found["event"]
+    assert fit_thresholds(rows[:20], targets[:20], SCHEMA) == {}
 
 
 def test_folding_equals_calibrating_and_changes_no_ranking(overconfident, small_run, schema):

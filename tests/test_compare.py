@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
@@ -37,6 +39,19 @@ def test_a_better_system_is_found_better_and_an_equal_one_is_not(schema):
     same = rows["same", "events.macro_f1"]
     assert (same["difference"], same["interval"], same["p_holm"], same["mcnemar_p"]) == (0.0, [0.0, 0.0], 1.0, 1.0)
     assert ("half", "stance.macro_f1") not in rows  # no stance rows in gold
+
+
+def test_every_system_is_decided_at_its_own_threshold(schema):
+    low, lower = (schema.with_thresholds({"event": value}) for value in (0.1, 0.05))
+    unsure = [
+        SpanPrediction("", 0, 0, tuple(replace(e, probability=e.probability / 2) for e in r.events), ()) for r in RIGHT
+    ]
+    rows = compare_systems(GOLD, RIGHT, {"unsure": unsure, "plain": unsure}, schema, {"unsure": low})
+    apart = {r["system"]: r["difference"] for r in rows if r["metric"] == "events.macro_f1"}
+    assert apart["unsure"] == 0
+    assert apart["plain"] > 0.5
+    (same, *_) = compare_systems(GOLD, unsure, {"other": RIGHT}, lower)
+    assert same["difference"] < -0.2  # at 0.05 every event is told; the other system keeps 0.5
 
 
 def test_predictions_survive_the_file_and_other_splits_stay(tmp_path):

@@ -28,6 +28,23 @@ def test_schema_survives_the_config_json(schema, tmp_path):
     assert config.problem_type == "multi_label_classification"
 
 
+def test_a_threshold_survives_the_config_json_and_is_not_written_where_it_is_the_usual_one(schema, tmp_path):
+    changed = schema.with_thresholds({"event": 0.34})
+    BertConfig(**changed.config_fields()).save_pretrained(tmp_path)
+    found = LabelSchema.from_config(BertConfig.from_pretrained(tmp_path))
+    assert found == changed != schema
+    assert [group.threshold for group in found.groups] == [0.34, *[0.5] * 5]
+    assert found.without_thresholds() == schema
+    assert "threshold" not in str(schema.to_dict())
+
+
+@pytest.mark.parametrize(("kind", "threshold"), [("independent", 1.0), ("independent", "0.4"), ("exclusive", 0.4)])
+def test_a_threshold_that_means_nothing_is_refused(kind, threshold):
+    plain = {"name": "s", "groups": [{"name": "g", "kind": kind, "labels": ["a", "b"], "threshold": threshold}]}
+    with pytest.raises(LabelSchemaError, match=f"threshold {threshold!r}"):
+        LabelSchema.from_dict(plain)
+
+
 def test_a_config_without_schema_is_refused():
     with pytest.raises(LabelSchemaError, match="not trained by rasd"):
         LabelSchema.from_config(BertConfig())

@@ -39,6 +39,8 @@ def test_events_at_or_above_the_threshold_or_all(schema, logits):
     assert [event.type for event in told] == ["offensive", "failed_negotiation"]
     assert (told[0].modality, told[0].modality_probability) == ("prospective", pytest.approx(0.75))
     assert told[1].probability == 0.5
+    strict = schema.with_thresholds({"event": 0.51})
+    assert [event.type for event in decode_events(row, strict)] == ["offensive"]
     everything = decode_events(row, schema, all_events=True)
     assert [event.type for event in everything] == [
         "offensive",

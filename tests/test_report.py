@@ -144,7 +144,7 @@ class Page(HTMLParser):
 
 def report(folder, scores, gold=(WRONG, RIGHT), guesses=(WRONG_GUESS, RIGHT_GUESS), title="تجربة", facts=None):
     path = folder / "report.html"
-    write_report(path, title, scores, gold, guesses, facts or {})
+    write_report(path, title, scores, gold, guesses, facts or {}, 0.5)
     return Page(path)
 
 
@@ -218,7 +218,7 @@ def test_a_number_does_not_part_a_word():
 
 
 def test_errors_and_how_sure_they_were():
-    card = make_card(WRONG, WRONG_GUESS)
+    card = make_card(WRONG, WRONG_GUESS, 0.5)
     assert [(e["type"], e["error"], e["sureness"]) for e in card["events"]] == [
         ("offensive", None, 0.0),
         ("reinforcement", "missed", 0.75),
@@ -228,7 +228,7 @@ def test_errors_and_how_sure_they_were():
     assert [(s["error"], s["sureness"]) for s in card["stances"]] == [("wrong stance", 0.875), (None, 0.0)]
     assert [e["gold"] for e in card["events"]] == ["actual", "prospective", None, "negated"]
     assert has_error(card)
-    right = make_card(RIGHT, RIGHT_GUESS)
+    right = make_card(RIGHT, RIGHT_GUESS, 0.5)
     assert not has_error(right)
     assert count_errors([card, right, card]) == {
         "missed": {"reinforcement": 2},

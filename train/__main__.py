@@ -23,10 +23,10 @@ from transformers.utils import logging as transformers_logging
 from rasd.actors import ActorLexicon, LexiconError
 from rasd.embedded_archive import BackboneError
 from rasd.labels import LabelSchema, LabelSchemaError
-from rasd.modeling import LEXICON_FILE, build_classifier
+from rasd.modeling import LEXICON_FILE, build_classifier, probabilities
 from rasd.tokenizer_loading import load_tokenizer
 from train.augment import augment
-from train.calibrate import fit_calibration, fold_calibration
+from train.calibrate import fit_calibration, fit_thresholds, fold_calibration
 from train.config import Config, ConfigError, load_config, split_files
 from train.corpora import CorpusError
 from train.data import DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
@@ -187,13 +187,17 @@ def run_training(trainer: GroupTrainer, run: RunFolder) -> None:
 
 
 def calibrate(trainer: GroupTrainer, schema: LabelSchema, run: RunFolder) -> None:
-    """Fold into the model's last layer what makes its probabilities right on validation; note it in run.json."""
+    """Make the probabilities right on validation, and choose the threshold there; note both in run.json."""
     validation: Any = trainer.eval_dataset
     output = trainer.predict(validation)
-    calibration = fit_calibration(np.asarray(output.predictions), np.asarray(output.label_ids), schema)
-    fold_calibration(trainer.accelerator.unwrap_model(trainer.model), calibration)
+    logits, targets = np.asarray(output.predictions), np.asarray(output.label_ids)
+    calibration = fit_calibration(logits, targets, schema)
+    thresholds = fit_thresholds(probabilities(calibration.apply(logits).astype(np.float32), schema), targets, schema)
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    fold_calibration(model, calibration)
+    model.config.update(schema.with_thresholds(thresholds).config_fields())
     if trainer.is_world_process_zero():
-        noted = {"scale": calibration.scale.tolist(), "shift": calibration.shift.tolist()}
+        noted = {"scale": calibration.scale.tolist(), "shift": calibration.shift.tolist(), "thresholds": thresholds}
         write_json(run.info_file, run.read_info() | {"calibration": noted})
 
 

@@ -8,8 +8,6 @@ from typing import Any
 from datasets import Dataset
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 
 from rasd.actors import ActorLexicon
@@ -23,6 +21,7 @@ from rasd.modeling import (
     StancePrediction,
 )
 from rasd.normalization import arabic_news_normalizer
+from train.regression import tune_regression
 
 Span = Mapping[str, Any]
 REGULARISATIONS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -186,20 +185,6 @@ def fit_ngrams(
         features.transform(texts), labels, features.transform(held_texts), held_labels, REGULARISATIONS
     )
     return make_pipeline(features, model)
-
-
-def tune_regression(
-    rows: Any, labels: Sequence[Any], held_rows: Any, held_labels: Sequence[Any], strengths: Sequence[float]
-) -> LogisticRegression:
-    """Return the logistic regression whose regularisation gives the best macro-F1 on the held-out rows."""
-    candidates = []
-    for strength in strengths:
-        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000).fit(rows, labels)
-        score = (
-            f1_score(held_labels, model.predict(held_rows), average="macro", zero_division=0) if held_labels else 0.0
-        )
-        candidates.append((score, -strength, model))
-    return max(candidates, key=lambda item: item[:2])[2]
 
 
 def strip_marks(text: str) -> str:

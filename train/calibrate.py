@@ -2,7 +2,8 @@
 
 On validation: one temperature for each exclusive group (Guo et al. 2017); a scale and a shift for each label of an
 independent group (Platt 1999). Both are affine in the logits, so they vanish into the layer's weight and bias: every
-runtime then gives calibrated probabilities, and nothing has to be shipped or remembered.
+runtime then gives calibrated probabilities. The threshold that suits F1 goes into the label schema in `config.json`,
+where `rasd.Classifier` finds it.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from train.scores import scored_rows
 
 FloatArray = npt.NDArray[np.float64]
 SCALES = (0.05, 20.0)  # a scale outside says that validation has too little to fit one
+THRESHOLDS = np.round(np.arange(0.2, 0.61, 0.02), 2)  # that are tried
+NEIGHBOURS = 2  # on each side that are averaged
 FEWEST = 10  # examples of each answer (independent) or in all (exclusive) below which a scale is left alone
 
 
@@ -70,6 +73,30 @@ def _fit_temperature(logits: FloatArray, gold: FloatArray) -> float:
         return float(-(gold * log_softmax(np.exp(value[0]) * logits, axis=1)).sum(axis=1).mean())
 
     return float(np.exp(minimize(loss, np.zeros(1), method="L-BFGS-B", bounds=[tuple(np.log(SCALES))]).x[0]))
+
+
+def fit_thresholds(probabilities: npt.NDArray[Any], targets: npt.NDArray[Any], schema: LabelSchema) -> dict[str, float]:
+    """Return one threshold for each independent group: the one with the best macro-F1 on validation.
+
+    The threshold that is best for F1 is half of the best F1 (Lipton et al. 2014), so below 0.5. One for all labels of
+    a group, and from the mean of neighbouring ones, so that a few spans do not decide it. Both arrays have shape
+    (examples, labels).
+    """
+    found = {}
+    for group, place in schema.slices():
+        rows = scored_rows(targets, schema, group)
+        scores, gold = probabilities[rows, place], targets[rows, place] == 1
+        if group.kind != INDEPENDENT or gold.sum(axis=0).min() < FEWEST:
+            continue
+        curve = [_macro_f1(scores >= threshold, gold) for threshold in THRESHOLDS]
+        smooth = np.convolve(np.pad(curve, NEIGHBOURS, mode="edge"), np.ones(2 * NEIGHBOURS + 1), mode="valid")
+        found[group.name] = float(THRESHOLDS[int(smooth.argmax())])
+    return found
+
+
+def _macro_f1(chosen: npt.NDArray[np.bool_], gold: npt.NDArray[np.bool_]) -> float:
+    total = chosen.sum(axis=0) + gold.sum(axis=0)
+    return float(np.mean(2 * (chosen & gold).sum(axis=0) / total))
 
 
 def fold_calibration(model: torch.nn.Module, calibration: Calibration) -> None:

@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from rasd.modeling import THRESHOLD, EventPrediction, SpanPrediction, StancePrediction
+from rasd.modeling import EventPrediction, SpanPrediction, StancePrediction
 
 MISSED, INVENTED, WRONG_MODALITY, WRONG_STANCE = KINDS = ("missed", "invented", "wrong modality", "wrong stance")
 Card = dict[str, Any]
 
 
-def make_card(span: Mapping[str, Any], prediction: SpanPrediction) -> Card:
+def make_card(span: Mapping[str, Any], prediction: SpanPrediction, threshold: float) -> Card:
     """Return what the browser shows of a span; the prediction has all events and a stance for each gold row, in order.
 
-    Each event and stance has `error`, a kind or None, and `sureness`, the probability of what is wrong (0 where
-    nothing is). A modality is compared where gold and prediction both have the event.
+    An event counts as told from `threshold` on. Each event and stance has `error`, a kind or None, and `sureness`, the
+    probability of what is wrong (0 where nothing is). A modality is compared where gold and prediction both have the
+    event.
     """
     told = {event["type"]: event["modality"] for event in span["events"]}
     mentions = [(row["start"], row["end"]) for row in span["stances"]]
@@ -30,7 +31,7 @@ def make_card(span: Mapping[str, Any], prediction: SpanPrediction) -> Card:
         "date": span["published"],
         "origin": span["origin"],
         "pieces": cut_text(span["text"], mentions),
-        "events": [_compare_event(told.get(event.type), event) for event in prediction.events],
+        "events": [_compare_event(told.get(event.type), event, threshold) for event in prediction.events],
         "stances": [_compare_stance(row, s) for row, s in zip(span["stances"], prediction.stances, strict=True)],
     }
 
@@ -80,9 +81,9 @@ def _word_end(text: str, place: int) -> int:
     return place
 
 
-def _compare_event(gold: str | None, event: EventPrediction) -> dict[str, Any]:
+def _compare_event(gold: str | None, event: EventPrediction, threshold: float) -> dict[str, Any]:
     """Return an event type's row; `gold` is its gold modality, None where the span does not tell it."""
-    found = event.probability >= THRESHOLD
+    found = event.probability >= threshold
     error, sureness = None, 0.0
     if gold is not None and not found:
         error, sureness = MISSED, 1 - event.probability

@@ -49,7 +49,6 @@ def main(
 
 def compare_runs(runs: Sequence[RunFolder], split: str) -> list[dict[str, Any]]:
     """Return the comparisons of the first run with its baselines and with the other runs, one row a score."""
-    schema = LabelSchema.from_yaml(runs[0].config().model.labels)
     found = [read_predictions(run.predictions_file, split) for run in runs]
     for run, (gold, _) in zip(runs, found, strict=True):
         if not gold:
@@ -62,7 +61,8 @@ def compare_runs(runs: Sequence[RunFolder], split: str) -> list[dict[str, Any]]:
     gold, ours = found[0]
     others = {name: predicted for name, predicted in ours.items() if name != CHECKPOINT}
     others |= {str(run.path): systems[CHECKPOINT] for run, (_, systems) in zip(runs[1:], found[1:], strict=True)}
-    return compare_systems(gold, ours[CHECKPOINT], others, schema)
+    schemas = {str(run.path): run.schema() for run in runs[1:]}
+    return compare_systems(gold, ours[CHECKPOINT], others, runs[0].schema(), schemas)
 
 
 def compare_systems(
@@ -70,19 +70,21 @@ def compare_systems(
     ours: Sequence[SpanPrediction],
     others: Mapping[str, Sequence[SpanPrediction]],
     schema: LabelSchema,
+    schemas: Mapping[str, LabelSchema] | None = None,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Compare one system with others on the macro-F1 of each task.
 
-    A row has `system`, `metric`, `difference` (ours minus theirs), `interval`, `p`, `p_holm`, `mcnemar_p` and
-    `mcnemar_p_holm`.
+    `schemas` are those of other checkpoints, whose thresholds may differ; a baseline's threshold is 0.5. A row has
+    `system`, `metric`, `difference` (ours minus theirs), `interval`, `p`, `p_holm`, `mcnemar_p` and `mcnemar_p_holm`.
     """
     articles = article_numbers(gold)
     weights = draw_weights(articles.max() + 1, seed)
     once = weights[:1] * 0 + 1  # every article once: the point estimate
     own = decide(gold, ours, schema)
     rows: list[dict[str, Any]] = []
-    their = {name: decide(gold, predicted, schema) for name, predicted in others.items()}
+    plain = schema.without_thresholds()
+    their = {name: decide(gold, predicted, (schemas or {}).get(name, plain)) for name, predicted in others.items()}
     for task in (task for task in TASKS if len(own[task].gold)):
         group: list[dict[str, Any]] = []
         for name, parts in their.items():

@@ -1,14 +1,14 @@
 """Gold labels and decisions as arrays, one table a task: what scores, slices, intervals and comparisons are made of."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rasd.labels import LabelSchema
-from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, THRESHOLD, SpanPrediction
+from rasd.labels import THRESHOLD, LabelSchema
+from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction
 
 BoolArray = npt.NDArray[np.bool_]
 Span = Mapping[str, Any]
@@ -33,10 +33,13 @@ class Decisions:
     """The index of the span that each row belongs to."""
     scores: npt.NDArray[np.float64]
     """Probabilities: of each label (events), or of the chosen class, in one column (modality, stance)."""
+    threshold: float = THRESHOLD
+    """From which probability on an event is chosen."""
 
     def select(self, mask: BoolArray) -> "Decisions":
         """Return the rows where `mask`, of shape (rows,), is True."""
-        return Decisions(self.labels, self.gold[mask], self.chosen[mask], self.spans[mask], self.scores[mask])
+        gold, chosen = self.gold[mask], self.chosen[mask]
+        return replace(self, gold=gold, chosen=chosen, spans=self.spans[mask], scores=self.scores[mask])
 
     def right(self) -> BoolArray:
         """Say for each row whether it is right in every label, shape (rows,)."""
@@ -51,11 +54,11 @@ def decide(gold: Sequence[Span], predicted: Sequence[SpanPrediction], schema: La
     """
     if len(gold) != len(predicted):
         raise ValueError(f"{len(gold)} gold spans but {len(predicted)} predictions")
-    types = schema.group(EVENT_GROUP).labels
+    types, threshold = schema.group(EVENT_GROUP).labels, schema.group(EVENT_GROUP).threshold
     values = schema.group(f"{MODALITY_PREFIX}{types[0]}").labels
     told = [{event["type"]: event["modality"] for event in span["events"]} for span in gold]
     given = [{event.type: event for event in span.events} for span in predicted]
-    found = [{t: e.modality for t, e in events.items() if e.probability >= THRESHOLD} for events in given]
+    found = [{t: e.modality for t, e in events.items() if e.probability >= threshold} for events in given]
     place = np.arange(len(gold))
     probability = np.array([[events[t].probability for t in types] for events in given]).reshape(len(gold), len(types))
     pairs = [(t, v) for t in types for v in values]
@@ -64,9 +67,10 @@ def decide(gold: Sequence[Span], predicted: Sequence[SpanPrediction], schema: La
         EVENTS: Decisions(
             types,
             _table([[t in events for t in types] for events in told], len(types)),
-            probability >= THRESHOLD,
+            probability >= threshold,
             place,
             probability,
+            threshold,
         ),
         MODALITY: Decisions(
             values,

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from rasd.actors import ActorLexicon
 from rasd.inference import Classifier
-from rasd.modeling import SpanPrediction
+from rasd.modeling import EVENT_GROUP, SpanPrediction
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
 from train.compare import compare_systems, significance_table
 from train.config import Config, split_files
@@ -88,23 +88,25 @@ def evaluate_run(
     seconds = round(time.perf_counter() - started, 1)
     if with_baselines:
         systems |= predict_baselines(config, reader, lexicon, gold)
-    rows = list(gold)
+    rows, schema = list(gold), classifier.schema
+    plain = schema.without_thresholds()  # a baseline's probabilities have its own threshold at 0.5
     conflicts = {actor.id: actor.conflicts for actor in lexicon.actors.values()}
     scores = {
-        system: score_spans(rows, predicted, classifier.schema, conflicts=conflicts)
+        system: score_spans(rows, predicted, schema if system == CHECKPOINT else plain, conflicts=conflicts)
         for system, predicted in systems.items()
     }
     others = {system: predicted for system, predicted in systems.items() if system != CHECKPOINT}
     own = scores[CHECKPOINT]
     own["seconds"] = seconds
-    own["calibration"] = score_reliability(rows, systems[CHECKPOINT], classifier.schema)
-    own["significance"] = compare_systems(rows, systems[CHECKPOINT], others, classifier.schema)
+    own["calibration"] = score_reliability(rows, systems[CHECKPOINT], schema)
+    own["significance"] = compare_systems(rows, systems[CHECKPOINT], others, schema)
     if with_probes:
         own["probes"] = score_probes(classifier, rows, lexicon)
     run.add_metrics(name, scores)
     write_predictions(run.predictions_file, name, rows, systems)
     title = f"{run.path} · {name}"
-    write_report(report_file(run, name), title, scores, rows, systems[CHECKPOINT], facts(run, config, name))
+    threshold = schema.group(EVENT_GROUP).threshold
+    write_report(report_file(run, name), title, scores, rows, systems[CHECKPOINT], facts(run, config, name), threshold)
     print_scores(title, scores)
     return scores
 

@@ -21,8 +21,9 @@ from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction, model_input
 from rasd.passes import BATCH_TOKENS
 from rasd.tokenizer_loading import load_tokenizer
-from train.baselines import as_prediction, modality_of, tune_regression
+from train.baselines import as_prediction, modality_of
 from train.frozen_layers import digest
+from train.regression import tune_regression
 
 REGULARISATIONS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FloatArray = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 from rich.console import Console
 
 from rasd.backbones import EMBEDDED
-from rasd.modeling import LEXICON_FILE, THRESHOLD
+from rasd.modeling import EVENT_GROUP, LEXICON_FILE
 from train.annotations.files import write_text
 from train.card_header import estimate_emissions, header_fields, round_to_two
 from train.charts import is_number
@@ -98,7 +98,7 @@ def render_card(run: RunFolder, repo_id: str) -> str:
         "emissions": emissions,
         "header_fields": header_fields(repo_id, sets, emissions),
         "headings": HEADLINE,
-        "threshold": THRESHOLD,
+        "threshold": run.schema().group(EVENT_GROUP).threshold,
         "bins": BINS,
         "resamples": RESAMPLES,
         "level": LEVEL,

@@ -50,14 +50,15 @@ def write_report(
     gold: Sequence[Mapping[str, Any]],
     predicted: Sequence[SpanPrediction],
     facts: Mapping[str, str],
+    threshold: float,
 ) -> None:
     """Write the report of a split, whole or not at all.
 
     `scores` has the systems by name, the checkpoint first. `predicted` are its predictions, made with
-    `all_events=True` and the gold surfaces as actors, in the order of `gold`.
+    `all_events=True` and the gold surfaces as actors, in the order of `gold`; an event counts from `threshold` on.
     """
     checkpoint = next(iter(scores.values()))
-    cards = [make_card(span, prediction) for span, prediction in zip(gold, predicted, strict=True)]
+    cards = [make_card(span, prediction, threshold) for span, prediction in zip(gold, predicted, strict=True)]
     tables = [table for task in TASKS if (table := class_table(scores, task))["rows"]]
     page = _environment().get_template("report.html.j2")
     content = page.render(

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from datasets import Dataset
 
 from rasd.labels import INDEPENDENT, UNANNOTATED, LabelGroup, LabelSchema
-from rasd.modeling import THRESHOLD, FloatArray
+from rasd.modeling import FloatArray
 from train.metrics import MultiLabelScores, SingleLabelScores
 from train.metrics.offline import Scores
 from train.resampling import RESAMPLES, interval
@@ -84,8 +84,10 @@ def _score_group(
     seed: int,
 ) -> Scores:
     if group.kind == INDEPENDENT:
-        chosen, polar = predicted >= THRESHOLD, ()
-        scores = MultiLabelScores(labels=group.labels).compute(predictions=predicted, references=gold.astype(int))
+        chosen, polar = predicted >= group.threshold, ()
+        scores = MultiLabelScores(labels=group.labels, threshold=group.threshold).compute(
+            predictions=predicted, references=gold.astype(int)
+        )
     else:
         best = predicted.argmax(axis=1)
         chosen = np.eye(len(group.labels), dtype=bool)[best]

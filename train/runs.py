@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from rasd.labels import CONFIG_KEY, LabelSchema
 from train.config import Config, ConfigError, load_config
 from train.data import file_hashes
 
@@ -81,6 +82,11 @@ class RunFolder:
             return load_config(self.config_file)
         except ConfigError as error:
             raise RunError(f"{error}\n(run from the folder where it was trained: its paths are relative)") from error
+
+    def schema(self) -> LabelSchema:
+        """Return the label schema of the finished run's checkpoint, with its thresholds."""
+        config = json.loads((self.model / "config.json").read_text(encoding="utf-8"))
+        return LabelSchema.from_dict(config[CONFIG_KEY], source=str(self.model / "config.json"))
 
     def read_info(self) -> dict[str, Any]:
         """Return what `run.json` says."""

@@ -58,7 +58,9 @@ def score_reliability(gold: Sequence[Span], predicted: Sequence[SpanPrediction],
 
 
 def _multi_label(part: Decisions) -> Scores:
-    scores: Scores = MultiLabelScores(labels=part.labels).compute(predictions=part.scores, references=part.gold)
+    scores: Scores = MultiLabelScores(labels=part.labels, threshold=part.threshold).compute(
+        predictions=part.scores, references=part.gold
+    )
     return scores
 
 
@@ -103,7 +105,9 @@ def selection_scores(
             continue
         gold, part = targets[scored, place], rows[scored, place]
         if group.kind == INDEPENDENT:
-            value = MultiLabelScores(labels=group.labels).compute(predictions=part, references=gold.astype(int))
+            value = MultiLabelScores(labels=group.labels, threshold=group.threshold).compute(
+                predictions=part, references=gold.astype(int)
+            )
         else:
             value = SingleLabelScores(labels=group.labels).compute(
                 predictions=part.argmax(axis=1), references=gold.argmax(axis=1)

@@ -61,7 +61,9 @@ def _places(values: Iterable[Sequence[str]]) -> dict[str, list[int]]:
 
 def _slice(parts: Mapping[str, Decisions], spans: BoolArray) -> Scores:
     events = parts[EVENTS].select(spans)
-    scores = MultiLabelScores(labels=events.labels).compute(predictions=events.scores, references=events.gold)
+    scores = MultiLabelScores(labels=events.labels, threshold=events.threshold).compute(
+        predictions=events.scores, references=events.gold
+    )
     told = [row["f1"] for row in scores["per_class"].values() if row["support"]]
     return {
         "spans": len(events.gold),
