@@ -23,10 +23,12 @@ def plan_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 def cut_windows(offsets: Sequence[Piece], room: int, overlap: int) -> list[Piece]:
     """Return the character offsets of windows of `room` tokens that share `overlap` tokens with the next one.
 
-    `offsets` are the tokens' own character offsets.
+    `offsets` are the tokens' own character offsets. A window begins where the token before it ends: the characters
+    between them are white space, or the beginning of a URL whose token points at its last character only.
     """
+    ends = [0, *(end for _, end in offsets)]
     firsts = range(0, len(offsets) - overlap, room - overlap)
-    return [(offsets[i][0], offsets[min(i + room, len(offsets)) - 1][1]) for i in firsts]
+    return [(min(ends[i], offsets[i][0]), ends[min(i + room, len(offsets))]) for i in firsts]
 
 
 def window_of(start: int, end: int, windows: Sequence[Piece]) -> Piece:

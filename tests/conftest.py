@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything reads it: no test may reach for the network
@@ -147,3 +149,27 @@ def online(server, monkeypatch):
     server.calls.clear()
     yield pauses
     server.failures.clear()
+
+
+@pytest.fixture(scope="module")
+def client(server, tmp_path_factory):
+    """Run a script as a process that knows no Hub but the server; return what it prints."""
+    home = tmp_path_factory.mktemp("hf")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {
+        "HF_ENDPOINT": server.url,
+        "HF_HOME": str(home),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_TOKEN": "hf_owner",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def run(script, *arguments, texts=(), cwd=ROOT):
+        command = [sys.executable, "-c", script, *map(str, arguments)]
+        given = json.dumps(texts)
+        done = subprocess.run(command, input=given, cwd=cwd, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    return run

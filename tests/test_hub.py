@@ -49,6 +49,28 @@ def test_failures_that_pass_are_survived_in_one_commit(server, online, route, fa
     assert online == waited
 
 
+@pytest.mark.parametrize("status", [None, 502])
+def test_a_commit_whose_last_answer_is_lost_is_found(server, online, status):
+    server.hub.repos.pop(("model", "owner/late"), None)
+    server.fail("commit", status, times=len(WAITS))
+    server.fail("commit", status, done_first=True)
+    url = send(server, "owner/late")
+    repo = server.hub.repos["model", "owner/late"]
+    assert [one.title for one in repo.commits] == ["initial commit", "Publish"]
+    assert url == f"{server.url}/owner/late/commit/{repo.head.id}"
+    assert online == list(WAITS)
+
+
+@pytest.mark.usefixtures("online")
+def test_a_lost_answer_is_no_success_where_the_hub_stays_silent(server):
+    server.hub.repos.pop(("model", "owner/dark"), None)
+    server.fail("commit", times=len(WAITS) + 1)
+    server.fail("commits", 403, skip=len(WAITS))
+    with pytest.raises(HubError, match="no answer"):
+        send(server, "owner/dark")
+    assert ("model", "owner/dark") not in server.hub.repos
+
+
 REPORTED = [
     ("info", {"status": 401}, "does not accept the token"),
     ("create_repo", {"status": 403}, "the token may not write there"),

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from train.card_header import estimate_emissions, round_to_two
 from train.evaluate import evaluate_run
-from train.model_card import app, render_card
+from train.model_card import app, render_card, render_notice
 from train.report import HEADLINE, format_p
 from train.runs import RunError, RunFolder
 
@@ -217,6 +217,27 @@ def test_licence_and_origin_are_those_of_the_encoder(run, card):
         assert (data.base_model, data.license, data["license_name"]) == (encoder, "other", licence)
         assert ("American University of Beirut" in other) == ("antoun2020arabert" in other) == (licence == "arabert")
         assert "e5" not in other[other.index("# rasd") : other.index("## Uses")]
+
+
+def test_the_notice_is_what_the_licence_of_the_encoder_asks_for(run):
+    assert "Permission is hereby granted" in (mit := render_notice(run))
+    assert "The above copyright notice and this permission notice shall be included in all copies" in mit
+    arabert = render_notice(with_encoder(run, "aubmindlab/bert-base-arabertv02"))
+    assert "American University of Beirut" in arabert
+    assert "Permission is hereby granted" not in arabert
+    assert "derived from someone/bert\n" in render_notice(with_encoder(run, "someone/bert"))
+
+
+def test_it_says_how_many_spans_the_run_read(run, card):
+    counts = run.read_info()["counts"]
+    assert [counts[split]["authored"] for split in ("train", "validation")] == [60, 24]
+    shown = [f"(60 authored and 0 annotated spans, {counts['train']['examples']} examples)"]
+    shown += [f"(24 authored and 0 annotated spans, {counts['validation']['examples']} examples)"]
+    assert all(part in card for part in shown)
+    info = run.read_info()
+    del info["counts"]  # as in runs of before
+    run.info_file.write_text(json.dumps(info), encoding="utf-8")
+    assert render_card(run, REPO).count("(number of spans not recorded)") == 2
 
 
 def test_a_card_without_a_number_is_refused(run):

@@ -1,10 +1,7 @@
-"""From the Hub and back, with the real clients against a server on loopback; and every way in which that can fail."""
+"""A run from the Hub and back, with the real clients against a server on loopback; and what is refused."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,6 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import BertConfig, BertForPreTraining, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from train.annotations.__main__ import app as annotations_app
 from train.publish import app, cut_folders
 from train.runs import RunFolder
 
@@ -29,7 +25,7 @@ RAW_TEXTS = [
     "فشلت مُفاوَضاتُ الهدنة بعد انسحاب الوفد\u200f، وأُرسِلت تعزيزات إلى سراقب",
 ]
 TRAIN_EVALUATE_PUBLISH = """
-import json, sys
+import json, pathlib, sys
 from rasd import Classifier
 from train.__main__ import app as train
 from train.evaluate import app as evaluate
@@ -42,6 +38,7 @@ for command, *arguments in (
     (publish, run, "--repo-id", repo),
 ):
     assert not command(arguments, standalone_mode=False), arguments
+    pathlib.Path(run, "model/LICENSE").write_text("AraBERT's own terms")
 texts = json.load(sys.stdin)
 answers = []
 for source in (f"{run}/model", repo):
@@ -61,37 +58,6 @@ classify = pipeline("text-classification", model=sys.argv[1])
 answers = [classify(texts, top_k=None, **options) for options in ({}, {"function_to_apply": "none"})]
 json.dump([[{row["label"]: row["score"] for row in rows} for rows in answer] for answer in answers], sys.stdout)
 """
-LOAD_DATASET = """
-import json, sys
-from datasets import load_dataset
-
-parts = {name: load_dataset(sys.argv[1], name) for name in ("authored", "annotated")}
-json.dump({name: {split: list(rows) for split, rows in part.items()} for name, part in parts.items()}, sys.stdout)
-"""
-
-
-@pytest.fixture(scope="module")
-def client(server, tmp_path_factory):
-    """Run a script as a process that knows no Hub but the server; return what it prints."""
-    home = tmp_path_factory.mktemp("hf")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment |= {
-        "HF_ENDPOINT": server.url,
-        "HF_HOME": str(home),
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_TOKEN": "hf_owner",
-        "OMP_NUM_THREADS": "1",
-    }
-
-    def run(script, *arguments, texts=(), cwd=ROOT):
-        command = [sys.executable, "-c", script, *map(str, arguments)]
-        given = json.dumps(texts)
-        done = subprocess.run(command, input=given, cwd=cwd, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout
-
-    return run
 
 
 def tiny_arabert(folder, texts):
@@ -163,13 +129,22 @@ def test_the_published_checkpoint_is_the_trained_one(server, published):
     assert url == f"{server.url}/{REPO}/commit/{repo.head.id}"
     assert [one.title for one in repo.commits] == ["initial commit", "Publish run"]
     checkpoint = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "actors.json"}
-    records = {"config.yaml", "run.json", "metrics.json", "README.md"}
+    records = {"config.yaml", "run.json", "metrics.json", "README.md", "NOTICE", "LICENSE"}
     assert set(repo.files) == {".gitattributes"} | checkpoint | records
     assert all(repo.files[name] == (folder / "run/model" / name).read_bytes() for name in checkpoint)
     assert json.loads(repo.files["config.json"])["id2label"]["18"] == "stance:supportive"
     scores = json.loads(repo.files["metrics.json"])["test"]["checkpoint"]["events"]["macro_f1"]
     results = ModelCard(repo.files["README.md"].decode()).data.eval_results
     assert results[0].metric_value == round(scores, 3)
+
+
+def test_the_terms_of_the_encoder_go_with_the_weights(server, published):
+    files = server.hub.repos["model", REPO].files
+    assert files["LICENSE"] == b"AraBERT's own terms"
+    notice = files["NOTICE"].decode()
+    assert "Copyright 2020 by [American University of Beirut]" in notice
+    assert f"(https://huggingface.co/{ENCODER})" in notice
+    assert "`NOTICE`" in files["README.md"].decode()
 
 
 def test_no_text_of_articles_and_no_folder_of_this_machine_is_published(server, published):
@@ -236,6 +211,9 @@ def test_runs_that_are_not_fit_are_refused_before_any_call(server, published, tm
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     assert "no token of the Hub" in refusal()
+    (run.model / "LICENSE").rename(tmp_path / "LICENSE")
+    assert "has no LICENSE: AraBERT's licence wants its text on every copy" in refusal()
+    (tmp_path / "LICENSE").rename(run.model / "LICENSE")
     metrics = run.read_metrics()
     run.metrics_file.write_text(json.dumps({"validation": metrics["validation"]}), encoding="utf-8")
     assert f"{run.path} has no test scores; run `python -m train.evaluate" in refusal()
@@ -257,44 +235,3 @@ def test_folders_are_cut():
     assert cut_folders(text) == (
         '{"a.jsonl": 1, "test: b.jsonl, data/c.jsonl": "https://example.org/d/e 1 / 2 n/a ../f"}'
     )
-
-
-@pytest.mark.usefixtures("online")
-def test_the_data_set_is_pushed_and_loaded(server, client, tmp_path):
-    data = tmp_path / "data"
-    for name in ("authored", "annotated"):
-        for split in ("train", "validation", "test"):
-            lines = (ROOT / f"data/{name}/{split}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-            (data / name).mkdir(parents=True, exist_ok=True)
-            (data / name / f"{split}.jsonl").write_text("".join(lines[:5]), encoding="utf-8")
-    shutil.copy(ROOT / "data/README.md", data)
-    arguments = "push", data, "--repo-id", "owner/spans", "--endpoint", server.url
-    assert "nothing was sent" in invoke(annotations_app, *arguments, "--dry-run").stdout
-    assert server.calls == []
-    server.fail("commit", 500)
-    url = invoke(annotations_app, *arguments).stdout.splitlines()[-1]
-    repo = server.hub.repos["dataset", "owner/spans"]
-    assert url == f"{server.url}/datasets/owner/spans/commit/{repo.head.id}"
-    assert len(repo.commits) == 2
-    loaded = json.loads(client(LOAD_DATASET, "owner/spans", cwd=tmp_path))
-    for name in ("authored", "annotated"):
-        for split in ("train", "validation", "test"):
-            rows = [json.loads(line) for line in (data / name / f"{split}.jsonl").read_text("utf-8").splitlines()]
-            assert loaded[name][split] == rows
-    assert not any("text" in row for row in loaded["annotated"]["test"])
-    (data / "authored/test.jsonl").unlink()
-    invoke(annotations_app, *arguments)
-    assert "authored/test.parquet" not in repo.files
-    assert len(repo.commits) == 3
-
-
-@pytest.mark.usefixtures("online")
-def test_the_text_of_others_is_not_pushed(server, tmp_path):
-    line = (ROOT / "data/authored/test.jsonl").read_text(encoding="utf-8").splitlines()[0]
-    (tmp_path / "data/authored").mkdir(parents=True)
-    row = json.loads(line) | {"origin": "annotated"}
-    (tmp_path / "data/authored/test.jsonl").write_text(json.dumps(row), encoding="utf-8")
-    shutil.copy(ROOT / "data/README.md", tmp_path / "data")
-    arguments = "push", tmp_path / "data", "--repo-id", "owner/theirs", "--endpoint", server.url
-    assert f"{row['id']} and 0 more hold the text of others" in invoke(annotations_app, *arguments, code=2).stderr
-    assert server.calls == []

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,12 +29,13 @@ from train.augment import augment
 from train.calibrate import fit_calibration, fit_thresholds, fold_calibration
 from train.config import Config, ConfigError, load_config, split_files
 from train.corpora import CorpusError
-from train.data import DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
+from train.data import ORIGINS, DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
 from train.evaluate import evaluate_run
 from train.runs import RunError, RunFolder, environment, write_json
 from train.tables import read_split
 from train.trainer import GroupTrainer, build_trainer, process_state
 
+Counts = dict[str, int]
 console = Console(stderr=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -56,7 +57,7 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     transformers_logging.disable_progress_bar()  # of loading and saving; training shows its own
     transformers_logging.set_verbosity_error()  # the report that the new classification layer is new
-    for noisy in ("httpx", "datasets", "accelerate"):
+    for noisy in ("httpx2", "datasets", "accelerate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     extra = [f"seed={seed}"] if seed is not None else []
     extra += [f"output_dir={json.dumps(str(output_dir))}"] if output_dir is not None else []
@@ -93,13 +94,15 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     set_seed(config.seed)
     schema = LabelSchema.from_yaml(config.model.labels)
     tokenizer = load_tokenizer(config.model.name_or_path, config.model.revision)
-    examples, validation = (encode_split(config, name, schema, tokenizer) for name in ("train", "validation"))
+    (examples, counted), (validation, also) = (
+        encode_split(config, name, schema, tokenizer) for name in ("train", "validation")
+    )
     model = build_classifier(
         config.model.name_or_path, schema, revision=config.model.revision, dropout=config.model.dropout
     )
     with state.main_process_first():
         if state.is_main_process:
-            begin_run(run, config, overwrite=overwrite)
+            begin_run(run, config, {"train": counted, "validation": also}, overwrite=overwrite)
     trainer = build_trainer(config, run, model, tokenizer, schema, examples, validation)
     run_training(trainer, run)
     if config.training.calibrate:
@@ -111,31 +114,39 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     return run
 
 
-def read_examples(config: Config, split: str, schema: LabelSchema) -> Sequence[dict[str, Any]]:
-    """Return the examples of a split, of spans or of a table."""
+def read_examples(config: Config, split: str, schema: LabelSchema) -> tuple[Sequence[dict[str, Any]], Counts]:
+    """Return the examples of a split, of spans or of a table, and how many spans of each origin, or rows, they are of.
+
+    Variants are examples more, and no spans.
+    """
     if config.data.columns is not None:
-        return list(read_split(config, split, schema))
+        rows = list(read_split(config, split, schema))
+        return rows, {"rows": len(rows)}
     lexicon = ActorLexicon.load(config.model.lexicon)
     reader = SpanReader(schema, frozenset(lexicon.actors), config.data.corpora)
     spans = reader.read(split_files(config, split), split)
     if split == "train":
         spans = draw_spans(spans, config.data.limit_train_spans, config.seed)
-        if config.data.augment is not None:
-            settings = config.data.augment.model_dump()
-            seed = config.seed if settings["seed"] is None else settings["seed"]
-            spans = augment(spans, lexicon, **settings | {"seed": seed})
-    return training_examples(spans, schema)
+    origins = list(spans["origin"])
+    counts = {origin: origins.count(origin) for origin in ORIGINS}
+    if split == "train" and config.data.augment is not None:
+        settings = config.data.augment.model_dump()
+        seed = config.seed if settings["seed"] is None else settings["seed"]
+        spans = augment(spans, lexicon, **settings | {"seed": seed})
+    return training_examples(spans, schema), counts
 
 
-def encode_split(config: Config, split: str, schema: LabelSchema, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-    """Read a split and return its tokenised examples; say how many were truncated."""
-    examples = read_examples(config, split, schema)
+def encode_split(
+    config: Config, split: str, schema: LabelSchema, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Dataset, Counts]:
+    """Read a split and return its tokenised examples and their counts; say how many were truncated."""
+    examples, counts = read_examples(config, split, schema)
     if not examples:
         raise DataError(f"data.{split}: the files hold no {'rows' if config.data.columns else 'spans'}")
     dataset, truncated = encode_examples(examples, tokenizer, config.model.max_length)
     if truncated:
         console.print(f"{split}: {truncated} of {len(dataset)} examples are longer than model.max_length: truncated")
-    return dataset
+    return dataset, counts | {"examples": len(dataset)}
 
 
 def check_folder(run: RunFolder, config: Config, *, resume: bool, overwrite: bool) -> None:
@@ -158,14 +169,15 @@ def check_folder(run: RunFolder, config: Config, *, resume: bool, overwrite: boo
     run.check_data()
 
 
-def begin_run(run: RunFolder, config: Config, *, overwrite: bool) -> None:
+def begin_run(run: RunFolder, config: Config, counts: Mapping[str, Counts], *, overwrite: bool) -> None:
     """Create the run folder with what is known before training; a run that is continued keeps its own."""
     if overwrite:
         run.delete()
     if run.holds_run():
         return
     run.path.mkdir(parents=True, exist_ok=True)
-    write_json(run.info_file, {"seed": config.seed, "data": file_hashes(config.input_files()), **environment()})
+    known = {"seed": config.seed, "data": file_hashes(config.input_files()), "counts": counts}
+    write_json(run.info_file, known | environment())
     run.config_file.write_text(config.to_yaml(), encoding="utf-8")
 
 

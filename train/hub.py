@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -134,7 +135,13 @@ class _Repo:
             )
             return done.commit_url
 
-        return _repeat(send)
+        try:
+            return _repeat(send)
+        except (HfHubHTTPError, httpx2.TransportError):
+            with suppress(httpx2.HTTPError, OSError):  # where even that fails, the first error says more
+                if found := self._find(mark):
+                    return found
+            raise
 
     def delete_if_unfilled(self) -> None:
         """Delete the repo that was just created, unless somebody has committed to it."""

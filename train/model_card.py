@@ -39,6 +39,7 @@ from train.resampling import LEVEL, RESAMPLES
 from train.runs import RunError, RunFolder
 
 TEMPLATES = Path(__file__).parent.parent / "model_cards"
+ARABERT = "arabert"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 REQUIRED = (
     *HEADLINE,
@@ -83,7 +84,7 @@ def render_card(run: RunFolder, repo_id: str) -> str:
     if config.data.columns is not None:
         raise RunError(f"{run.path} was trained on a table; the card describes runs on the project's spans")
     check_repo_id(repo_id)
-    template = choose_template(config.model.name_or_path)
+    family = choose_family(config.model.name_or_path)
     info, sets = run.read_info(), read_test_sets(run, config)
     emissions = estimate_emissions(info)
     lexicon = json.loads((run.model / LEXICON_FILE).read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def render_card(run: RunFolder, repo_id: str) -> str:
         "small_support": SMALL_SUPPORT,
     }
     try:
-        return _environment().get_template(template).render(context)
+        return _environment().get_template(f"{family}.md.j2").render(context)
     except UndefinedError as error:
         raise RunError(f"{run.path}: the run's files lack what the card shows: {error}; score it anew") from error
 
@@ -116,16 +117,22 @@ def check_repo_id(repo_id: str) -> None:
         raise RunError(f"{repo_id!r} is neither a folder nor a Hub id; write owner/name")
 
 
-def choose_template(name_or_path: str) -> str:
-    """Return the template for an encoder; any Hub id has one, a folder has none."""
+def render_notice(run: RunFolder) -> str:
+    """Return what the encoder's licence wants said on every copy of the weights."""
+    encoder = run.config().model.name_or_path
+    return _environment().get_template(f"{choose_family(encoder)}.notice.j2").render(encoder=encoder)
+
+
+def choose_family(name_or_path: str) -> str:
+    """Return the name of an encoder's templates; any Hub id has some, a folder has none."""
     if name_or_path == EMBEDDED:
-        return "embedded.md.j2"
+        return EMBEDDED
     if Path(name_or_path).exists() or not HUB_ID.fullmatch(name_or_path):
         raise RunError(
             f"the run's encoder is the folder {name_or_path}: a card must name an encoder and its licence; "
             "train from a Hub id (model.name_or_path)"
         )
-    return "arabert.md.j2" if name_or_path.startswith("aubmindlab/bert-") else "base.md.j2"
+    return ARABERT if name_or_path.startswith("aubmindlab/bert-") else "base"
 
 
 def read_test_sets(run: RunFolder, config: Config) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Publish a run's checkpoint on the Hugging Face Hub: `python -m train.publish RUN --repo-id owner/name`.
 
 One commit has the checkpoint with tokenizer, label schema and lexicon, `model.onnx` where it was exported, the card,
-and the run's settings and scores. Reports and predictions are not published: they hold words of the scored articles.
+the notice that the encoder's licence asks for, and the run's settings and scores. Reports and predictions are not
+published: they hold words of the scored articles.
 """
 
 import logging
@@ -15,10 +16,12 @@ from rich.console import Console
 
 from rasd.inference import CHECKPOINT_FILES
 from train.hub import Destination, HubError, publish_files, show_files
-from train.model_card import render_card
+from train.model_card import ARABERT, choose_family, render_card, render_notice
 from train.runs import RunError, RunFolder
 
-OWNED = (*CHECKPOINT_FILES, "config.yaml", "README.md")
+NOTICE, LICENCE = "NOTICE", "LICENSE"
+ARABERT_LICENCE = "https://github.com/aub-mind/arabert/blob/master/LICENSE"
+OWNED = (*CHECKPOINT_FILES, "config.yaml", "README.md", NOTICE)
 FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.~+-]+)*/(?=[\w.~+-])")
 console = Console()
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -61,7 +64,15 @@ def collect_files(run: RunFolder, repo_id: str) -> dict[str, Path | bytes]:
             raise RunError(f"{run.model} holds no {needed} ({pattern}); train anew: --overwrite")
     for record in (run.config_file, run.info_file, run.metrics_file):
         files[record.name] = cut_folders(record.read_text(encoding="utf-8")).encode("utf-8")
-    return files | {"README.md": render_card(run, repo_id).encode("utf-8")}
+    if (run.model / LICENCE).is_file():
+        files[LICENCE] = run.model / LICENCE
+    elif choose_family(run.config().model.name_or_path) == ARABERT:
+        raise RunError(
+            f"{run.model} has no {LICENCE}: AraBERT's licence wants its text on every copy of the weights; "
+            f"save {ARABERT_LICENCE} as {run.model / LICENCE}"
+        )
+    texts = {"README.md": render_card(run, repo_id), NOTICE: render_notice(run)}
+    return files | {name: text.encode("utf-8") for name, text in texts.items()}
 
 
 def cut_folders(text: str) -> str:

@@ -1,7 +1,7 @@
 """The run folder: where training, evaluation and publishing meet.
 
 config.yaml           the resolved configuration
-run.json              seed, versions, git commit, data hashes, hardware, duration
+run.json              seed, versions, git commit, data hashes, counts of spans, hardware, duration
 log.jsonl             the training log; logs/ has the same for TensorBoard
 metrics.json          scores by split
 predictions.parquet   predictions of the scored splits

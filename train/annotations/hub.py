@@ -4,16 +4,19 @@ Parquet, because the JSON reader of `datasets` turns ISO dates into time stamps 
 """
 
 import json
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from datasets import Dataset, Features, List, Value
 
-from train.data import FEATURES, SPLITS, STANCE_FEATURES, SpanReader
+from train.corpora import is_standoff, placeholder
+from train.data import FEATURES, SPLITS, STANCE_FEATURES, SpanReader, parse_lines
 
+LOG = logging.getLogger(__name__)
 CARD = "README.md"
 OWNED = (CARD, "*/*.parquet")  # what a publication puts into a repo
 PLACE = {"corpus": Value("string"), "start": Value("int32"), "end": Value("int32"), "sha256": Value("string")}
@@ -36,11 +39,10 @@ def export_hub(data: Path, folder: Path, reader: SpanReader) -> list[Path]:
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     header, prose = split_card((data / CARD).read_text(encoding="utf-8"))
     names = [name for name in FEATURES_BY_CONFIG if (data / name).is_dir()]
-    sources = {(name, split): data / name / f"{split}.jsonl" for name in names for split in SPLITS}
-    rows = reader.read([source for source in sources.values() if source.is_file()], None)
-    if foreign := [row["id"] for row in rows if row["origin"] != "authored"]:  # stand-off rows have no text here
-        raise ValueError(f"{foreign[0]} and {len(foreign) - 1} more hold the text of others; make them stand-off")
-    tables = {key: _read(source, FEATURES_BY_CONFIG[key[0]]) for key, source in sources.items() if source.is_file()}
+    places = {(name, split): data / name / f"{split}.jsonl" for name in names for split in SPLITS}
+    sources = {key: path for key, path in places.items() if path.is_file()}
+    check_rows(sources.values(), reader)
+    tables = {key: _read(source, FEATURES_BY_CONFIG[key[0]]) for key, source in sources.items()}
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     written = []
@@ -59,6 +61,17 @@ def export_hub(data: Path, folder: Path, reader: SpanReader) -> list[Path]:
         folder.rmdir()
     unfinished.rename(folder)
     return [folder / CARD, *(folder / path.relative_to(unfinished) for path in written)]
+
+
+def check_rows(paths: Iterable[Path], reader: SpanReader) -> None:
+    """Refuse wrong lines, and lines that hold the text of others; say how many go out as labels with places."""
+    lines, errors = parse_lines(paths)
+    whole = [(where, placeholder(row) if is_standoff(row) else row) for where, row in lines]
+    reader.check(whole, errors)
+    if foreign := [row["id"] for _, row in lines if not is_standoff(row) and row["origin"] != "authored"]:
+        raise ValueError(f"{foreign[0]} and {len(foreign) - 1} more hold the text of others; make them stand-off")
+    if standoff := sum(is_standoff(row) for _, row in lines):
+        LOG.info("%d spans of real articles: their labels and places in the corpora, not their text", standoff)
 
 
 def split_card(card: str) -> tuple[dict[str, Any], str]:
