@@ -17,8 +17,10 @@ from rasd.corpus import predict_corpus as predict_into
 from rasd.corpus_job import PART_ROWS, REJECTS, Settings, Shard
 from rasd.documents import Columns, Document, Format, Reject, read_documents
 from rasd.inference import Classifier
+from rasd.onnx_export import export_int8, export_onnx
+from rasd.parity import read_labelled_spans
 from rasd.part_prediction import StanceWhere
-from rasd.runtimes import RuntimeName, export_onnx
+from rasd.runtimes import RuntimeName
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 errors = Console(stderr=True)
@@ -128,11 +130,23 @@ def predict_corpus(
 @app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="For ONNX Runtime: the only form, and the default.")] = True,
+    int8: Annotated[bool, typer.Option("--int8", help="In 8 bits too, if the decisions on --validation hold.")] = False,
+    validation: Annotated[list[Path] | None, typer.Option(help="Labelled spans (JSONL); may be repeated.")] = None,
+    corpora: Annotated[Path | None, typer.Option(help="Folder of the corpora that stand-off spans refer to.")] = None,
 ) -> None:
-    """Write model.onnx into a checkpoint folder, for `--runtime onnx`."""
+    """Write model.onnx into a checkpoint folder, for `--runtime onnx`; with --int8 also model.int8.onnx."""
+    if int8 != bool(validation):
+        raise typer.BadParameter("give both or neither: the decisions are compared on it", param_hint="--validation")
     try:
-        errors.print(f"written: {export_onnx(model)}", markup=False)
-    except (OSError, RuntimeError) as error:
+        spans = read_labelled_spans(validation or [], corpora) if int8 else []
+        exported = export_onnx(model)
+        layers = f"{exported.fused} fused layers" if exported.fused else "not fused: an architecture without fusions"
+        errors.print(f"written: {exported.path} ({layers})", markup=False, soft_wrap=True)
+        if int8:
+            path, parity = export_int8(model, spans)
+            errors.print(f"written: {path} ({parity})", markup=False, soft_wrap=True)
+    except (OSError, RuntimeError, ValueError) as error:
         _fail(error)
 
 

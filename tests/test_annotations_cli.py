@@ -7,11 +7,11 @@ import pytest
 from datasets import load_dataset
 from typer.testing import CliRunner
 
+from rasd.standoff import span_hash
 from train.annotations.__main__ import app
 from train.annotations.counts import count_spans
 from train.annotations.hub import split_card
 from train.annotations.label_studio import NO_ACTOR
-from train.corpora import span_hash
 from train.data import FEATURES, SPLITS
 
 

@@ -14,7 +14,7 @@ from rasd import Classifier
 from rasd.corpus import predict_corpus
 from rasd.corpus_job import JobError, Settings, Shard
 from rasd.documents import Columns
-from rasd.runtimes import export_onnx
+from rasd.onnx_export import export_onnx
 from rasd.sources import SourceError
 
 

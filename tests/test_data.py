@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from rasd.standoff import place_problems
 from train.annotations.similarity import frequent_openings, near_duplicates
-from train.corpora import place_problems
 from train.data import DataError, SpanReader, encode_examples, file_hashes, training_examples
 
 ROW = {

@@ -24,11 +24,11 @@ from rasd.actors import ActorLexicon, LexiconError
 from rasd.embedded_archive import BackboneError
 from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier, probabilities
+from rasd.standoff import CorpusError
 from rasd.tokenizer_loading import load_tokenizer
 from train.augment import augment
 from train.calibrate import fit_calibration, fit_thresholds, fold_calibration
 from train.config import Config, ConfigError, load_config, split_files
-from train.corpora import CorpusError
 from train.data import ORIGINS, DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
 from train.evaluate import evaluate_run
 from train.runs import RunError, RunFolder, environment, write_json

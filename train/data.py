@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, model_input
 from rasd.spans import SURROGATE
-from train.corpora import is_standoff, join_rows, place_problems, placeholder
+from rasd.standoff import is_standoff, join_rows, place_problems, placeholder
 
 SPLITS = ("train", "validation", "test")
 ORIGINS = ("authored", "annotated")

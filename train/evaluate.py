@@ -20,10 +20,10 @@ from transformers.utils import logging as transformers_logging
 from rasd.actors import ActorLexicon
 from rasd.inference import Classifier
 from rasd.modeling import EVENT_GROUP, SpanPrediction
+from rasd.standoff import CorpusError
 from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
 from train.compare import compare_systems, significance_table
 from train.config import Config, split_files
-from train.corpora import CorpusError
 from train.data import DataError, SpanReader, draw_spans
 from train.evaluate_tables import evaluate_table_run
 from train.frozen_encoder import FrozenEncoderBaseline

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from rasd.labels import LabelSchema
+from rasd.runtimes import has_bf16
 from train.callbacks import EpochOrder, Interrupt, JsonLog
 from train.config import Config, ConfigError
 from train.frozen_layers import Collator, cache_examples, freeze, start_above
@@ -182,7 +183,4 @@ def use_bf16(precision: str) -> bool:
     """Say whether to train in bf16 autocast; `auto` asks the hardware."""
     if precision != "auto":
         return precision == "bf16"
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    features = torch.cpu.get_capabilities()
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return has_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from rasd.actors import ActorLexicon, LexiconError
 from rasd.labels import LabelSchema, LabelSchemaError
+from rasd.standoff import CorpusError
 from train.annotations.agreement import compare, disagreements
 from train.annotations.counts import count_spans
 from train.annotations.files import json_lines, same_spans, write_splits, write_text
@@ -23,7 +24,6 @@ from train.annotations.hub import OWNED, export_hub
 from train.annotations.offsets import Repairs
 from train.annotations.similarity import frequent_openings, near_duplicates
 from train.annotations.splits import SplitError, assign_splits
-from train.corpora import CorpusError
 from train.data import SPLITS, DataError, SpanReader, parse_lines
 from train.hub import Destination, HubError, publish_files, show_files
 

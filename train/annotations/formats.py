@@ -5,10 +5,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from rasd.standoff import is_standoff
 from train.annotations import doccano, label_studio, table
 from train.annotations.files import json_lines
 from train.annotations.offsets import Repairs
-from train.corpora import is_standoff
 
 Rows = list[dict[str, Any]]
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from datasets import Dataset, Features, List, Value
 
-from train.corpora import is_standoff, placeholder
+from rasd.standoff import is_standoff, placeholder
 from train.data import FEATURES, SPLITS, STANCE_FEATURES, SpanReader, parse_lines
 
 LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from train.corpora import CorpusError, span_hash
+from rasd.standoff import CorpusError, span_hash
 from train.data import DataError, SpanReader
 
 ARTICLE = "عنوان 😀\nقصفت ميليشيا أسد البلدة.\nخاتمة"
@@ -63,7 +63,7 @@ def test_what_cannot_be_joined_is_left_out_and_counted(schema, lexicon, tmp_path
         standoff(id="r4", sha256=span_hash("x")),
         standoff(id="r5", sha256=span_hash("y")),
     ]
-    with caplog.at_level(logging.WARNING, logger="train.corpora"):
+    with caplog.at_level(logging.WARNING, logger="rasd.standoff"):
         assert read(schema, lexicon, tmp_path, folder, *rows)["id"] == ["r1"]
     assert sorted(record.message.split(";")[0] for record in caplog.records) == [
         "1 spans of the corpus other are left out: the folder has no such corpus",
@@ -76,7 +76,7 @@ def test_without_a_folder_the_other_rows_are_read(schema, lexicon, tmp_path, cap
     own = {key: value for key, value in standoff(text=SPAN, id="au").items() if key not in ("corpus", "sha256")}
     own = {key: value for key, value in own.items() if key not in ("start", "end")}
     own["stances"] = [own["stances"][0] | {"surface": "ميليشيا أسد"}]
-    with caplog.at_level(logging.WARNING, logger="train.corpora"):
+    with caplog.at_level(logging.WARNING, logger="rasd.standoff"):
         assert read(schema, lexicon, tmp_path, None, standoff(), own)["id"] == ["au"]
     assert "data.corpora names no folder" in caplog.text
 

@@ -1,0 +1,244 @@
+"""Speed of inference on paragraphs of news: rasd's runtimes against what users would write otherwise.
+
+Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 600] [--threads 2] [--markdown FILE]`
+
+Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
+(c) sentence-transformers' CrossEncoder.predict, where it is installed; (d) ONNX Runtime on the unfused graph, padded
+batches of 32 in file order. All read the same spans, in a process of its own each, after a warm-up. `--base` adds a
+BERT-base of AraBERT's shape with random weights and MODEL's tokenizer. Decisions are compared with those of (a); random
+weights give near ties, so look at the difference of the logits there. Tokens are those of the texts, without padding.
+"""
+
+import argparse
+import gzip
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    pipeline,
+)
+
+from rasd import Classifier
+from rasd.labels import CONFIG_KEY, EXCLUSIVE, LabelSchema
+from rasd.onnx_export import export_onnx, trace_graph
+from rasd.quantisation import quantise
+from rasd.runtimes import INT8_FILE, ONNX_FILE, OnnxRuntime, load_float32, load_runtime
+from rasd.spans import cut_spans
+
+PEERS = ("(a) pipeline", "(b) pipeline, batch 32", "(c) CrossEncoder", "(d) ONNX Runtime, batch 32")
+OURS = ("torch", "onnx", "onnx-int8")
+UNFUSED = "unfused.onnx"
+BATCH = 32
+WARM_UP = 4  # spans
+Predict = Callable[[list[str]], np.ndarray[Any, Any]]
+console = Console()
+
+
+def sample_spans(corpora: Path, count: int, seed: int) -> list[str]:
+    """Return spans drawn by the seed from 2,000 articles of each corpus."""
+    spans: list[str] = []
+    for path in sorted(corpora.glob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            texts = [json.loads(line)["text"] for line, _ in zip(file, range(2000), strict=False)]
+        spans += [span.text for text in texts for span in cut_spans(text)[0]]
+    if len(spans) < count:
+        raise SystemExit(f"{corpora} has only {len(spans)} spans in *.jsonl.gz")
+    return Random(seed).sample(spans, count)
+
+
+def build_base(like: Path, folder: Path) -> None:
+    """Write a BERT-base of AraBERT's shape with random weights, and the labels and tokenizer of another checkpoint."""
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=64_000)  # all other defaults are BERT-base
+    labels = AutoConfig.from_pretrained(like)
+    config.update({"id2label": labels.id2label, "label2id": labels.label2id, CONFIG_KEY: getattr(labels, CONFIG_KEY)})
+    config.update({"problem_type": labels.problem_type, "pad_token_id": labels.pad_token_id})
+    BertForSequenceClassification(config).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(like).save_pretrained(folder)
+
+
+def build_graphs(model: Path, folder: Path) -> Path:
+    """Copy a checkpoint and write its three graphs beside the copy; return the copy's folder."""
+    copy = folder / "checkpoint"
+    load_float32(model).save_pretrained(copy)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.save_pretrained(copy)
+    export_onnx(copy)
+    quantise(copy / ONNX_FILE, copy / INT8_FILE)
+    trace_graph(load_float32(copy, attn_implementation="eager").eval(), tokenizer.model_input_names, copy / UNFUSED)
+    return copy
+
+
+def load_system(name: str, folder: Path, threads: int) -> Predict:
+    """Return a system as a function from texts to logits of shape (texts, labels)."""
+    if name in OURS:
+        classifier = Classifier(load_runtime(folder, name, threads=threads), AutoTokenizer.from_pretrained(folder))  # type: ignore[arg-type]
+        return lambda texts: classifier.logits([(text, None) for text in texts])
+    if name == PEERS[2]:
+        from sentence_transformers import CrossEncoder  # no dependency of the project
+
+        encoder = CrossEncoder(str(folder), activation_fn=torch.nn.Identity(), device="cpu")
+        return lambda texts: np.asarray(encoder.predict([(text,) for text in texts], batch_size=BATCH))
+    if name == PEERS[3]:
+        runtime, tokenizer = OnnxRuntime(folder / UNFUSED, threads=threads), AutoTokenizer.from_pretrained(folder)
+
+        def predict(texts: list[str]) -> np.ndarray[Any, Any]:
+            parts = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
+            batches = [tokenizer(part, padding=True, truncation=True, return_tensors="np") for part in parts]
+            return np.concatenate([runtime.logits({k: v.astype(np.int64) for k, v in b.items()}) for b in batches])
+
+        return predict
+    pipe: Any = pipeline("text-classification", model=str(folder), device="cpu", dtype=torch.float32)
+    size = 1 if name == PEERS[0] else BATCH
+    order = pipe.model.config.label2id
+
+    def classify(texts: list[str]) -> np.ndarray[Any, Any]:
+        rows = pipe(texts, batch_size=size, top_k=None, function_to_apply="none", truncation=True)
+        by_label = [{answer["label"]: answer["score"] for answer in row} for row in rows]
+        return np.array([[row[label] for label in order] for row in by_label])
+
+    return classify
+
+
+def work(name: str, folder: Path, spans: Path, threads: int, result: Path) -> None:
+    """Time one system in this process and store its logits, seconds and peak memory."""
+    torch.set_num_threads(threads)
+    texts = json.loads(spans.read_text(encoding="utf-8"))
+    predict = load_system(name, folder, threads)
+    predict(texts[:WARM_UP])
+    started = time.perf_counter()
+    logits = predict(texts)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    np.savez(result, logits=logits, seconds=seconds, peak=peak)
+
+
+def matmul_rate(threads: int) -> float:
+    """Return the best rate of the machine's fp32 matrix products, in operations a second."""
+    torch.set_num_threads(threads)
+    size, best = 1536, 0.0
+    left, right = torch.rand(size, size), torch.rand(size, size)
+    for _ in range(20):
+        started = time.perf_counter()
+        torch.mm(left, right)
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best
+
+
+def operations(folder: Path, lengths: Sequence[int]) -> float:
+    """Return the multiplications and additions that the texts' own tokens need, counted with every layer whole."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    layers: Any = model.base_model.encoder
+    weights = sum(m.weight.numel() for m in layers.modules() if isinstance(m, torch.nn.Linear))
+    attention = 4 * model.config.hidden_size * model.config.num_hidden_layers
+    return float(sum(2 * weights * n + attention * n * n for n in lengths))
+
+
+def equal_decisions(logits: np.ndarray[Any, Any], reference: np.ndarray[Any, Any], schema: LabelSchema) -> float:
+    """Return the share of equal answers: each event yes or no, and its likeliest modality where it is told."""
+    equal: list[Any] = []
+    yes: dict[tuple[str, str], Any] = {}
+    for group, place in schema.slices():
+        ours, theirs = logits[:, place], reference[:, place]
+        if group.kind != EXCLUSIVE:
+            cut = np.log(group.threshold / (1 - group.threshold))
+            equal += list(((ours >= cut) == (theirs >= cut)).ravel())
+            yes |= {(group.name, label): theirs[:, i] >= cut for i, label in enumerate(group.labels)}
+        elif group.when in yes:
+            told = yes[group.when]
+            equal += list((ours.argmax(axis=1) == theirs.argmax(axis=1))[told])
+    return float(np.mean(equal))
+
+
+def compare(title: str, model: Path, spans: list[str], threads: int, rate: float) -> Table:
+    """Run every system on one checkpoint and return the table."""
+    with TemporaryDirectory() as place:
+        folder, texts, result = build_graphs(model, Path(place)), Path(place) / "spans.json", Path(place) / "out.npz"
+        texts.write_text(json.dumps(spans), encoding="utf-8")
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
+        needed, schema = operations(folder, lengths), LabelSchema.from_config(AutoConfig.from_pretrained(folder))
+        heads = ("system", "spans/s", "tokens/s", "of (a)", "of (b)", "peak MB", "of matmul", "equal", "max Δ logit")
+        table = Table(*heads, title=f"{title}: {len(spans)} spans, {sum(lengths)} tokens, {threads} threads")
+        seconds: dict[str, float] = {}
+        reference: Any = None
+        for name in (*PEERS, *OURS):
+            if name == PEERS[2] and importlib.util.find_spec("sentence_transformers") is None:
+                console.print(f"{name} left out: sentence-transformers is not installed")
+                continue
+            arguments = [str(folder), "--work", name, str(texts), str(result), "--threads", str(threads)]
+            environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
+            subprocess.run([sys.executable, "-m", "benchmarks.inference", *arguments], env=environment, check=True)
+            found = np.load(result)
+            reference = found["logits"] if reference is None else reference
+            seconds[name] = float(found["seconds"])
+            speed = [f"{len(spans) / seconds[name]:.1f}", f"{sum(lengths) / seconds[name]:,.0f}"]
+            ratios = [f"{seconds[p] / seconds[name]:.2f}" if p in seconds else "–" for p in PEERS[:2]]
+            share = f"{needed / seconds[name] / rate:.0%}"
+            equal = f"{equal_decisions(found['logits'], reference, schema):.2%}"
+            difference = f"{np.abs(found['logits'] - reference).max():.1e}"
+            table.add_row(name, *speed, *ratios, f"{float(found['peak']) / 1e6:,.0f}", share, equal, difference)
+            console.print(f"{name}: {speed[0]} spans/s")
+    return table
+
+
+def markdown(table: Table) -> str:
+    """Return a table of text cells as Markdown."""
+    rows = [[str(column.header) for column in table.columns], ["---"] * len(table.columns)]
+    rows += [list(row) for row in zip(*(map(str, column.cells) for column in table.columns), strict=True)]
+    return "\n".join([f"**{table.title}**", "", *("| " + " | ".join(row) + " |" for row in rows), ""])
+
+
+def main() -> None:
+    """Run the comparison at one or both sizes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint folder")
+    parser.add_argument("--corpora", type=Path, help="folder with *.jsonl.gz, one article a line")
+    parser.add_argument("--base", action="store_true", help="a BERT-base of AraBERT's shape too")
+    parser.add_argument("--spans", type=int, default=600)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--markdown", type=Path, help="write the tables here too")
+    parser.add_argument("--work", nargs=3, metavar=("SYSTEM", "SPANS", "RESULT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        name, spans, result = arguments.work
+        return work(name, arguments.model, Path(spans), arguments.threads, Path(result))
+    if arguments.corpora is None:
+        parser.error("--corpora: name the folder of the news corpora")
+    texts = sample_spans(arguments.corpora, arguments.spans, arguments.seed)
+    rate = matmul_rate(arguments.threads)
+    tables = [compare("embedded", arguments.model, texts, arguments.threads, rate)]
+    if arguments.base:
+        with TemporaryDirectory() as place:
+            build_base(arguments.model, Path(place))
+            tables.append(compare("BERT-base, random", Path(place), texts, arguments.threads, rate))
+    console.print(f"fp32 matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
+    for table in tables:
+        console.print(table)
+    if arguments.markdown:
+        arguments.markdown.write_text("\n".join(map(markdown, tables)), encoding="utf-8")
+    return None
+
+
+if __name__ == "__main__":
+    main()
