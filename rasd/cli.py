@@ -13,13 +13,15 @@ from rich.table import Table
 from rich.text import Text
 from transformers.utils import logging
 
+from rasd.corpus import Engine
 from rasd.corpus import predict_corpus as predict_into
 from rasd.corpus_job import PART_ROWS, REJECTS, Settings, Shard
 from rasd.documents import Columns, Document, Format, Reject, read_documents
 from rasd.inference import Classifier
 from rasd.onnx_export import export_int8, export_onnx
 from rasd.parity import read_labelled_spans
-from rasd.part_prediction import StanceWhere
+from rasd.parts import StanceWhere
+from rasd.ray_engine import Workers
 from rasd.runtimes import RuntimeName
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -103,6 +105,10 @@ def predict_corpus(
     ] = "all",
     with_text: Annotated[bool, typer.Option("--with-text", help="Store the spans' text too.")] = False,
     shard: Annotated[str, typer.Option(help="Share of this process, I/N, in a job array.")] = "1/1",
+    engine: Annotated[Engine, typer.Option(help="This process, or a Ray cluster (extra ray).")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Workers on the Ray cluster.")] = 1,
+    cpus_per_worker: Annotated[int, typer.Option(min=1, help="CPUs of each.")] = 1,
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="GPUs of each.")] = 0,
     part_rows: Annotated[int, typer.Option(min=1, help="Articles in a part: what a kill costs at most.")] = PART_ROWS,
 ) -> None:
     """Predict a corpus into Parquet parts. After Ctrl-C, a kill or a crash the same command goes on."""
@@ -118,7 +124,11 @@ def predict_corpus(
     logging.disable_progress_bar()
     try:
         share = Shard.parse(shard)
-        summary = predict_into(inputs, model, output, settings, shard=share, progress=sys.stderr.isatty())
+        team = Workers(workers, cpus_per_worker, gpus_per_worker)
+        shown = sys.stderr.isatty()
+        summary = predict_into(
+            inputs, model, output, settings, shard=share, engine=engine, workers=team, progress=shown
+        )
     except KeyboardInterrupt:
         errors.print(f"interrupted; finished parts are in {output}, the same command goes on", soft_wrap=True)
         raise typer.Exit(130) from None

@@ -9,15 +9,19 @@ whole, by itself, so its rows do not depend on what was done before, by whom, or
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tqdm.auto import tqdm
 
-from rasd.corpus_job import Job, Settings, Shard, finish, only_worker, open_job, read_summary
+from rasd.corpus_job import Job, JobError, Settings, Shard, finish, only_worker, open_job, read_summary
 from rasd.inference import Classifier
-from rasd.part_prediction import Prepared, predict_part, prepare_part
-from rasd.parts import Part, Receipt, read_receipts, write_part
+from rasd.part_prediction import Prepared, predict_and_write, prepare_part
+from rasd.parts import Part, Receipt, read_receipts
+from rasd.ray_engine import Workers, parts_on_ray
+
+Engine = Literal["local", "ray"]
 
 
 def predict_corpus(
@@ -27,18 +31,26 @@ def predict_corpus(
     settings: Settings | None = None,
     *,
     shard: Shard | None = None,
+    engine: Engine = "local",
+    workers: Workers | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Predict the articles of files, folders or Hub data sets into Parquet parts; return the summary.
 
-    The same call goes on where an earlier one stopped. Raises SourceError or JobError before anything is written
-    where the input, the checkpoint or the settings are not those that the folder was begun with.
+    The same call goes on where an earlier one stopped, on either engine: this process, or the `workers` of a Ray
+    cluster. Raises SourceError or JobError before anything is written where the input, the checkpoint or the settings
+    are not those that the folder was begun with.
     """
+    if engine == "local" and workers not in (None, Workers()):
+        raise JobError("only the engine ray has workers: say --engine ray, or leave their options out")
     job = open_job(inputs, model, Path(output), settings or Settings())
     shard = shard or Shard()
     with only_worker(job.folder, shard):
-        names = None if read_summary(job.folder) else make_parts(job, shard, progress)
-        return finish(job, names)
+        if read_summary(job.folder):
+            return finish(job, None)
+        if engine == "ray":
+            return finish(job, make_parts_on_ray(job, shard, workers or Workers(), progress))
+        return finish(job, make_parts(job, shard, progress))
 
 
 def make_parts(job: Job, shard: Shard, progress: bool) -> list[str]:
@@ -68,13 +80,20 @@ def make_parts(job: Job, shard: Shard, progress: bool) -> list[str]:
     return names
 
 
-def predict_and_write(
-    job: Job, prepared: Prepared, classifier: Classifier, on_batch: Callable[[int], object] | None = None
-) -> Receipt:
-    """Predict a part and write it with its receipt; return the receipt."""
-    documents = predict_part(prepared, classifier, job.settings.stance, on_batch)
-    with_text = job.settings.with_text
-    return write_part(job.folder, prepared.part, documents, classifier.schema, job.revision, with_text=with_text)
+def make_parts_on_ray(job: Job, shard: Shard, workers: Workers, progress: bool) -> list[str]:
+    """Make the shard's parts that have no receipt on a Ray cluster; return the names of all parts."""
+    done = read_receipts(job.folder)
+    rejected = sum(len(receipt.rejects) for receipt in done.values())
+    names: list[str] = []
+    made = parts_on_ray(job, workers, lambda name: shard.has(name) and name not in done)
+    with _progress_bar(job, shard, list(done.values()), progress) as bar, closing(made):
+        for name, receipt in made:
+            names.append(name)
+            if receipt is not None:
+                rejected += len(receipt.rejects)
+                bar.update(receipt.rows)
+                bar.set_postfix(rejected=rejected)
+    return names
 
 
 def _pending(job: Job, shard: Shard, done: dict[str, Receipt], names: list[str]) -> Iterator[Part]:

@@ -13,8 +13,16 @@ from typing import Any
 from rasd import __version__
 from rasd.documents import Columns, Document, Format, Reject
 from rasd.inference import resolve_checkpoint
-from rasd.part_prediction import StanceWhere
-from rasd.parts import SCHEMA_VERSION, UNFINISHED, Part, Receipt, read_receipts, whole_file, write_json
+from rasd.parts import (
+    SCHEMA_VERSION,
+    UNFINISHED,
+    Part,
+    Receipt,
+    StanceWhere,
+    read_receipts,
+    whole_file,
+    write_json,
+)
 from rasd.runtimes import RuntimeName, weights_pattern
 from rasd.sources import Source, find_sources, inspect_source, read_source
 
@@ -116,14 +124,19 @@ def open_job(inputs: Sequence[str], model: str | Path, folder: Path, settings: S
     found = [inspect_source(name, settings.columns, settings.form, settings.split, known) for name in names]
     checkpoint = resolve_checkpoint(model)
     job = Job(folder, tuple(found), checkpoint, checkpoint_revision(checkpoint, settings.runtime), settings)
-    if earlier:
+    if earlier := earlier or _read_manifest(folder):  # another shard may have begun in the meantime
         _compare(folder, earlier["job"], job.key())
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(not _is_ours(path) for path in folder.iterdir())):
         raise JobError(f"{folder}: is there already and is no job of `rasd predict-corpus`; choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
     inspected = [asdict(source) for source in found]
     write_json(folder / MANIFEST, {"rasd": __version__, "job": job.key(), "inspected": inspected})
     return job
+
+
+def _is_ours(path: Path) -> bool:
+    """Say whether it is a manifest: another shard may be writing it just now."""
+    return path.name == MANIFEST or (path.name.startswith(UNFINISHED) and path.name.endswith(MANIFEST))
 
 
 def checkpoint_revision(folder: Path, runtime: RuntimeName) -> str:
@@ -165,10 +178,17 @@ def only_worker(folder: Path, shard: Shard) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise JobError(f"{folder}: another process is at work on shard {shard.index}/{shard.count}") from error
-        for path in folder.glob(f"{UNFINISHED}*-part-*"):
-            if shard.has(path.stem[path.stem.index("part-") :]):
-                path.unlink(missing_ok=True)
-        yield
+        try:
+            _clear_unfinished(folder, shard)
+            yield
+        finally:
+            _clear_unfinished(folder, shard)
+
+
+def _clear_unfinished(folder: Path, shard: Shard) -> None:
+    for path in folder.glob(f"{UNFINISHED}*-part-*"):
+        if shard.has(path.stem[path.stem.index("part-") :]):
+            path.unlink(missing_ok=True)
 
 
 def finish(job: Job, expected: Sequence[str] | None) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from rasd.corpus_job import Job
 from rasd.documents import Document
 from rasd.inference import Classifier
 from rasd.modeling import EVENT_GROUP
-from rasd.parts import Part, ReadDocument
+from rasd.parts import Part, ReadDocument, Receipt, StanceWhere, write_part
 from rasd.passes import Plan, Target
 from rasd.spans import Span
 
-StanceWhere = Literal["all", "events", "none"]
 Cut = tuple[list[Span], list[list[Target]]]
 
 
@@ -61,6 +60,15 @@ def predict_part(
         read.append(ReadDocument(row, document, spans, wanted, own))
     second = iter(classifier.read(_plan([(one.spans, one.targets) for one in read], classifier, events=False)))
     return [replace(one, rows=[replace(old, stances=next(second).stances) for old in one.rows]) for one in read]
+
+
+def predict_and_write(
+    job: Job, prepared: Prepared, classifier: Classifier, on_batch: Callable[[int], object] | None = None
+) -> Receipt:
+    """Predict a part and write it with its receipt; return the receipt."""
+    documents = predict_part(prepared, classifier, job.settings.stance, on_batch)
+    with_text = job.settings.with_text
+    return write_part(job.folder, prepared.part, documents, classifier.schema, job.revision, with_text=with_text)
 
 
 def _plan(cuts: Sequence[Cut], classifier: Classifier, *, events: bool = True) -> Plan:

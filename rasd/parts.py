@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from rasd.spans import Span
 
 SCHEMA_VERSION = 1
 UNFINISHED = ".unfinished-"
+StanceWhere = Literal["all", "events", "none"]
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def write_json(path: Path, plain: Any) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give the name to write to; sync what was written and rename it to `path`, or remove it after an error."""
-    unfinished = path.with_name(f"{UNFINISHED}{os.getpid()}-{path.name}")
+    unfinished = path.with_name(f"{UNFINISHED}{token_hex(8)}-{path.name}")
     try:
         yield unfinished
         with unfinished.open("rb") as written:

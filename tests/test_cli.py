@@ -146,6 +146,7 @@ def test_predict_corpus_prints_its_summary_and_says_where_rejects_are(small_run,
         (["README.md"], "unknown kind of file '.md'"),
         (["data/authored/test.jsonl", "--model", "nowhere"], "neither a checkpoint folder nor a Hub id"),
         (["data/authored/test.jsonl", "--shard", "5/4"], "--shard 5/4: write I/N"),
+        (["data/authored/test.jsonl", "--workers", "4"], "only the engine ray has workers: say --engine ray"),
         (["data/authored/test.jsonl", "--id-column", "nr"], "no column nr; it has ["),
     ],
 )

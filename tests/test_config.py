@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from accelerate.commands.config.config_args import load_config_from_file
 
 from rasd import LabelSchema
 from train.config import ConfigError, load_config
 
-SHIPPED = sorted(Path("configs").glob("*.yaml"))
+LAUNCHERS = sorted(Path("configs").glob("accelerate-*.yaml"))
+SHIPPED = sorted(set(Path("configs").glob("*.yaml")) - set(LAUNCHERS))
 BENCHMARKS = sorted(Path("configs/benchmarks").glob("*.yaml"))
 
 
@@ -19,6 +21,12 @@ def test_every_shipped_config_loads_and_survives_its_own_yaml(path, tmp_path):
 
 def test_there_is_a_shipped_config():
     assert Path("configs/embedded.yaml") in SHIPPED
+
+
+@pytest.mark.parametrize("path", LAUNCHERS, ids=str)
+def test_accelerate_reads_its_shipped_configs_and_leaves_precision_to_the_run(path):
+    launch = load_config_from_file(str(path))
+    assert (launch.distributed_type, launch.num_processes, launch.mixed_precision) == ("MULTI_GPU", 4, "no")
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=str)

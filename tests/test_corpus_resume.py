@@ -7,7 +7,9 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from corpus_files import files_of, write_rows
 
 from rasd import Classifier
 from rasd.corpus import predict_corpus
-from rasd.corpus_job import JobError, Settings
+from rasd.corpus_job import JobError, Settings, open_job
 
 KILLS = 20
 
@@ -94,6 +96,18 @@ def test_a_folder_of_other_things_is_not_written_to(corpus, small_run, tmp_path)
     with pytest.raises(JobError, match="no job of `rasd predict-corpus`; choose another --output"):
         predict_corpus([str(corpus)], small_run.model, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_shards_may_begin_at_the_same_moment(corpus, small_run, tmp_path):
+    """None takes the manifest that another has just written, or is about to, for a folder of other things."""
+    arguments = ([str(corpus)], small_run.model, tmp_path / "out", Settings())
+    together = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        jobs = list(threads.map(lambda _: (together.wait(), open_job(*arguments))[1], range(8)))
+    assert all(job == jobs[0] for job in jobs)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
+    (tmp_path / "out/manifest.json").rename(tmp_path / "out/.unfinished-0-manifest.json")
+    assert open_job(*arguments) == jobs[0]
 
 
 def test_two_processes_do_not_make_the_same_parts(corpus, small_run, tmp_path):
