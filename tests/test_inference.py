@@ -191,5 +191,5 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_unknown_runtime_is_refused(small_run):
-    with pytest.raises(ValueError, match="use 'auto', 'torch' or 'onnx'"):
+    with pytest.raises(ValueError, match="use 'auto', 'torch', 'torch-bf16', 'onnx' or 'onnx-int8'"):
         Classifier.from_pretrained(small_run.model, runtime="tensorrt")
