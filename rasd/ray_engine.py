@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 READER_CPUS = 0.5  # a reader waits most of the time; unlike a worker's, or Ray would make one task of both
 IN_FLIGHT = 2  # parts that a worker has: one is predicted, one waits
-EXPECTED = (OSError, RuntimeError, ValueError)  # their message is enough; of others Ray logs the traceback
+EXPECTED = (OSError, RuntimeError, ValueError)  # their message says enough
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class PartWorker:
             try:
                 with contextlib.chdir(self.home):
                     content = self._make(content)
-            except EXPECTED as error:
-                content = JobError(str(error))
+            except Exception as error:
+                content = _failed(error)
         return _block(name, content, self.node)
 
     def _make(self, part: Part) -> Receipt:
@@ -138,8 +138,14 @@ def _read_parts(block: pa.Table, job: Job, home: Path, is_due: Callable[[str], b
         with contextlib.chdir(home):
             for part in job.source_parts(index):
                 yield _block(part.name, part if is_due(part.name) else None)
-    except EXPECTED as error:
-        yield _block("", JobError(str(error)))
+    except Exception as error:
+        yield _block("", _failed(error))
+
+
+def _failed(error: Exception) -> JobError:
+    """Return what the user reads; the traceback stays in Ray's log of this process."""
+    logger.error("failed", exc_info=error)
+    return JobError(str(error) if isinstance(error, EXPECTED) else repr(error))
 
 
 def _block(name: str, content: Part | Receipt | JobError | None, node: str = "") -> pa.Table:
