@@ -28,6 +28,8 @@ def main(path: str) -> None:
     """Time both sides on one run and print the ratio; stop if their scores differ."""
     run = RunFolder.open(Path(path))
     gold, systems = read_predictions(run.predictions_file, "test")
+    if not gold:
+        raise SystemExit(f"{path} has no test predictions; make them: python -m train.evaluate {path} --split test")
     schema = LabelSchema.from_yaml(run.config().model.labels)
     parts = decide(gold, systems[CHECKPOINT], schema)
     parts = {task: parts[task] for task in TASKS}

@@ -92,6 +92,7 @@ def predict_corpus(
     form: Annotated[
         Format, typer.Option("--format", help="Kind of input, where the file name does not say it.")
     ] = "auto",
+    config: Annotated[str | None, typer.Option(help="Configuration of a Hub data set that has several.")] = None,
     split: Annotated[str, typer.Option(help="Split of a Hub data set.")] = "train",
     text_column: Annotated[str | None, typer.Option(help="Field of the article's text.")] = None,
     title_column: Annotated[str | None, typer.Option(help="Field of its title.")] = None,
@@ -120,7 +121,7 @@ def predict_corpus(
         "id": id_column,
     }
     columns = Columns(**{field: (name,) for field, name in named.items() if name})
-    settings = Settings(form, split, columns, outlet, runtime, stance, with_text, part_rows)
+    settings = Settings(form, config, split, columns, outlet, runtime, stance, with_text, part_rows)
     logging.disable_progress_bar()
     try:
         share = Shard.parse(shard)

@@ -12,17 +12,9 @@ from typing import Any
 
 from rasd import __version__
 from rasd.documents import Columns, Document, Format, Reject
+from rasd.files import UNFINISHED, whole_file, write_json
 from rasd.inference import resolve_checkpoint
-from rasd.parts import (
-    SCHEMA_VERSION,
-    UNFINISHED,
-    Part,
-    Receipt,
-    StanceWhere,
-    read_receipts,
-    whole_file,
-    write_json,
-)
+from rasd.parts import SCHEMA_VERSION, Part, Receipt, StanceWhere, read_receipts
 from rasd.runtimes import RuntimeName, weights_pattern
 from rasd.sources import Source, find_sources, inspect_source, read_source
 
@@ -40,6 +32,7 @@ class Settings:
     """What the rows of a job depend on, besides its input and its checkpoint."""
 
     form: Format = "auto"
+    config: str | None = None
     split: str = "train"
     columns: Columns = field(default_factory=Columns)
     outlet: str | None = None
@@ -121,7 +114,10 @@ def open_job(inputs: Sequence[str], model: str | Path, folder: Path, settings: S
     earlier = _read_manifest(folder)
     known = {source["name"]: Source(**source) for source in earlier["inspected"]} if earlier else {}
     names = find_sources(inputs, settings.form)
-    found = [inspect_source(name, settings.columns, settings.form, settings.split, known) for name in names]
+    found = [
+        inspect_source(name, settings.columns, settings.form, config=settings.config, split=settings.split, known=known)
+        for name in names
+    ]
     checkpoint = resolve_checkpoint(model)
     job = Job(folder, tuple(found), checkpoint, checkpoint_revision(checkpoint, settings.runtime), settings)
     if earlier := earlier or _read_manifest(folder):  # another shard may have begun in the meantime

@@ -8,6 +8,7 @@ clf.predict(["شنّت القوات هجوماً على البلدة"])
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Classifier:
         self.tokenizer = tokenizer
         self.lexicon = lexicon
         self.schema = LabelSchema.from_config(runtime.config)
+        self._tokenizing = Lock()  # a call sets the truncation of the Rust tokenizer, which threads share
         check_is_conflict_schema(self.schema)
 
     @classmethod
@@ -125,7 +127,8 @@ class Classifier:
 
         Equal pairs, frequent in wire copy, are computed once.
         """
-        passes = encode_passes(self.tokenizer, pairs)
+        with self._tokenizing:
+            passes = encode_passes(self.tokenizer, pairs)
         with _bar(passes, progress) as bar:
             return self._run(passes, bar.update)
 
@@ -142,7 +145,8 @@ class Classifier:
 
         Without `events` only the targets' passes are planned.
         """
-        return plan_passes(self.tokenizer, texts, targets, events=events)
+        with self._tokenizing:
+            return plan_passes(self.tokenizer, texts, targets, events=events)
 
     def read(self, plan: Plan, *, on_batch: Callable[[int], object] | None = None) -> list[SpanRows]:
         """Make the planned passes; return the probabilities of each span, in order.

@@ -135,7 +135,10 @@ def _keep_first_token(graph: Any) -> None:
     made = {output: node for node in graph.node for output in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
     constants |= {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
-    last = [node for node in graph.node if node.op_type == "SkipLayerNormalization"][-1]
+    norms = [node for node in graph.node if node.op_type == "SkipLayerNormalization"]
+    if not norms:
+        return
+    last = norms[-1]
     readers = [node for node in graph.node if last.output[0] in node.input]
     is_first = [
         node.op_type == "Gather"
@@ -146,8 +149,9 @@ def _keep_first_token(graph: Any) -> None:
     ]
     attention = [node for node in graph.node if node.op_type == "MultiHeadAttention"][-1]
     after = [node for node in graph.node if attention.output[0] in node.input]
-    skip = next(made[name] for name in last.input[:2] if made[name].op_type == "SkipLayerNormalization")
-    if not all(is_first) or len(after) != 1 or after[0].output[0] not in skip.input:
+    sources = [made[name] for name in last.input[:2] if name in made]
+    skip = next((node for node in sources if node.op_type == "SkipLayerNormalization"), None)
+    if not is_first or not all(is_first) or len(after) != 1 or skip is None or after[0].output[0] not in skip.input[:2]:
         return
     bounds = [helper.make_tensor(f"first_token_{k}", 7, [1], [v]) for k, v in (("start", 0), ("end", 1), ("axis", 1))]
     graph.initializer.extend(bounds)

@@ -1,30 +1,26 @@
 """Parts of a corpus job on disk: Parquet with a declared schema, and a receipt that says that the part is finished.
 
-A file appears under its name only when it is whole: it is written under another name, synced, and renamed. The receipt
-comes last, so a part without one is made again, with the same rows.
+The receipt is written last, so a part without one is made again, with the same rows.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rasd.documents import Document, Reject
+from rasd.files import whole_file, write_json
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, STANCE_GROUP, decode_events, decode_exclusive
 from rasd.passes import SpanRows, Target
 from rasd.spans import Span
 
 SCHEMA_VERSION = 1
-UNFINISHED = ".unfinished-"
 StanceWhere = Literal["all", "events", "none"]
 
 
@@ -175,33 +171,3 @@ def _plain(reject: Reject) -> dict[str, Any]:
 def read_receipts(folder: Path) -> dict[str, Receipt]:
     """Return the receipts of the finished parts, by part, in the order of the input."""
     return {path.stem: Receipt(**json.loads(path.read_text("utf-8"))) for path in sorted(folder.glob("part-*.json"))}
-
-
-def write_json(path: Path, plain: Any) -> None:
-    """Write JSON, the whole file or none."""
-    with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give the name to write to; sync what was written and rename it to `path`, or remove it after an error."""
-    unfinished = path.with_name(f"{UNFINISHED}{token_hex(8)}-{path.name}")
-    try:
-        yield unfinished
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(
-            f"{path} cannot be written: {error}; what was finished is kept, the same command goes on"
-        ) from error
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from rasd.documents import (
     FORMATS,
+    MAX_LINE,
     STDIN,
     Columns,
     Document,
@@ -42,7 +43,11 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """One file or data set: its content's fingerprint, and about how many rows it has."""
+    """One file or data set: its content's fingerprint, and about how many rows it has.
+
+    `kind` is the format of a file, or `hub`; a data set of the Hub has its configuration (None is its only or default
+    one) and its split, and a commit as its digest.
+    """
 
     name: str
     kind: str
@@ -50,6 +55,8 @@ class Source:
     modified: int
     digest: str
     rows: int | None
+    config: str | None = None
+    split: str | None = None
 
 
 def find_sources(inputs: Sequence[str], form: Format = "auto") -> list[str]:
@@ -61,7 +68,8 @@ def find_sources(inputs: Sequence[str], form: Format = "auto") -> list[str]:
         if name.startswith(HUB) or not Path(name).is_dir():
             found.append(name)
             continue
-        files = [path for path in sorted(Path(name).rglob("*")) if path.is_file() and _is_meant(path, form)]
+        folder = Path(name)
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_meant(path, folder, form)]
         if not files:
             raise SourceError(f"{name}: the folder holds no file of the kinds {', '.join(FORMATS)}")
         found += map(str, files)
@@ -70,20 +78,27 @@ def find_sources(inputs: Sequence[str], form: Format = "auto") -> list[str]:
     return found
 
 
-def _is_meant(path: Path, form: Format) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
+def _is_meant(path: Path, folder: Path, form: Format) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return not hidden and (form != "auto" or guess_format(path) is not None)
 
 
 def inspect_source(
-    name: str, columns: Columns, form: Format = "auto", split: str = "train", known: Mapping[str, Source] | None = None
+    name: str,
+    columns: Columns,
+    form: Format = "auto",
+    *,
+    config: str | None = None,
+    split: str = "train",
+    known: Mapping[str, Source] | None = None,
 ) -> Source:
     """Return a source's fingerprint, after a look at its fields and a reading to its end.
 
-    `known` are sources as they were found before: one of the same size and time is not read again.
+    `config` and `split` are those of a data set of the Hub. `known` are sources as they were found before: one of the
+    same size and time is not read again.
     """
     if name.startswith(HUB):
-        return _inspect_hub(name, columns, split)
+        return _inspect_hub(name, columns, config, split)
     path = Path(name)
     kind = form if form != "auto" else guess_format(path)
     if kind is None:
@@ -104,13 +119,13 @@ def inspect_source(
 
 def read_source(source: Source, columns: Columns) -> Iterator[Document | Reject]:
     """Yield the source's documents, and what could not be read of it."""
-    if not source.name.startswith(HUB):
+    if source.kind != "hub":
         for item in read_documents(source.name, source.kind, columns):  # type: ignore[arg-type]
             if isinstance(item, Reject) and item.broken:
                 raise SourceError(str(item))
             yield item
         return
-    for number, row in enumerate(_load_hub(source.name, source.digest, source.kind), 1):
+    for number, row in enumerate(_load_hub(source.name, source.digest, source.config, source.split or "train"), 1):
         yield from_row(source.name, number, row, columns)
 
 
@@ -134,7 +149,8 @@ def _fields(name: str, kind: str) -> Iterable[str] | None:
         if kind == "csv":
             return next(csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")), [])
         if kind == "jsonl":
-            rows = [row for line in islice(stream, HEAD) if isinstance(row := _parsed(line), dict)]
+            lines = iter(lambda: stream.readline(MAX_LINE), b"")  # of a longer line the rest counts as a line, unread
+            rows = [row for line in islice(lines, HEAD) if isinstance(row := _parsed(line), dict)]
             return {field for row in rows for field in row} if rows else None
     return None
 
@@ -158,26 +174,27 @@ def _count_rows(name: str, kind: str) -> int:
     return 1 if kind == "txt" else max(1, lines)
 
 
-def _inspect_hub(name: str, columns: Columns, split: str) -> Source:
+def _inspect_hub(name: str, columns: Columns, config: str | None, split: str) -> Source:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     repo, _, revision = name.removeprefix(HUB).partition("@")
     try:
         commit = HfApi().dataset_info(repo, revision=revision or None).sha
-        rows = _load_hub(name, str(commit), split)
+        rows = _load_hub(name, str(commit), config, split)
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise SourceError(f"{name}: cannot be read: {error}") from error
     check_fields(name, rows.column_names, columns)
     known = rows.info.splits or {}
-    return Source(name, split, 0, 0, str(commit), known[split].num_examples if split in known else None)
+    count = known[split].num_examples if split in known else None
+    return Source(name, "hub", 0, 0, str(commit), count, config, split)
 
 
-def _load_hub(name: str, commit: str, split: str) -> Any:
+def _load_hub(name: str, commit: str, config: str | None, split: str) -> Any:
     """Return a data set's split at a commit, streamed."""
     if importlib.util.find_spec("datasets") is None:
         raise SourceError(f"{name}: data sets of the Hub need the package datasets: pip install 'rasd[train]'")
     from datasets import load_dataset
 
     repo = name.removeprefix(HUB).partition("@")[0]
-    return load_dataset(repo, revision=commit, split=split, streaming=True)
+    return load_dataset(repo, config, revision=commit, split=split, streaming=True)

@@ -1,9 +1,11 @@
 """Batch inference over corpora: its rows, whatever the order, the window, the runtime and the bad rows between."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from corpus_files import files_of, read_rows, write_rows
@@ -71,6 +73,19 @@ def test_stance_only_where_an_event_is_told(corpus, small_run, tmp_path):
         tells = any(event["told"] for event in one["events"])
         assert [s["actor"] for s in other["stances"]] == ([s["actor"] for s in one["stances"]] if tells else [])
         same_decisions_and_probabilities(one | ({} if tells else {"stances": []}), other)
+
+
+def test_threads_that_share_a_classifier_plan_as_one_does(articles, small_run):
+    classifier = Classifier.from_pretrained(small_run.model, runtime="torch")
+    texts = ["\n".join(article["text"] for article in articles[:number]) for number in range(1, len(articles))]
+    targets = [[] for _ in texts]
+    alone = classifier.plan(texts, targets)
+    with ThreadPoolExecutor(4) as threads:
+        plans = list(threads.map(lambda _: classifier.plan(texts, targets), range(12)))
+    for plan in plans:
+        assert plan.counts == alone.counts
+        for name, values in alone.passes.features.items():
+            assert all(np.array_equal(a, b) for a, b in zip(plan.passes.features[name], values, strict=True))
 
 
 def test_equal_spans_are_read_once(corpus, small_run, tmp_path, monkeypatch):

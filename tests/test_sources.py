@@ -52,6 +52,28 @@ def test_a_folder_is_its_files_and_each_is_fingerprinted_and_counted(folder):
         assert source.rows == (1 if name.endswith(".txt") else 2)
 
 
+def test_only_what_is_hidden_inside_a_folder_is_left_out(folder, monkeypatch):
+    (folder / "sub/.cache").mkdir()
+    write_rows(folder / "sub/.cache/g.jsonl", ROWS)
+    inside = folder / ".projects/news"
+    inside.mkdir(parents=True)
+    path = write_rows(inside / "h.jsonl", ROWS)
+    assert len(find_sources([str(folder)])) == 6
+    assert find_sources([str(inside)]) == [str(path)]
+    monkeypatch.chdir(folder / "sub")
+    assert find_sources(["../.projects/news"]) == ["../.projects/news/h.jsonl"]
+    assert find_sources([".."])[0] == "../a.jsonl"
+
+
+def test_a_very_long_first_line_is_not_held_to_learn_the_fields(folder, monkeypatch):
+    monkeypatch.setattr("rasd.sources.MAX_LINE", 50)
+    path = folder / "long.jsonl"
+    path.write_text('{"body": "' + "x" * 200 + '"}\n' + json.dumps(ROWS[1]) + "\n", encoding="utf-8")
+    assert inspect_source(str(path), Columns()).rows == 2
+    with pytest.raises(SourceError, match=r"no column body; it has \['id', 'text'\]"):
+        inspect_source(str(path), Columns(text=("body",)))
+
+
 def test_a_source_of_the_same_size_and_time_is_not_read_again(folder):
     path = folder / "a.jsonl"
     source = inspect_source(str(path), Columns())
@@ -101,26 +123,45 @@ def test_a_source_that_breaks_while_it_is_read_stops_the_job(folder):
         list(read_source(source, Columns()))
 
 
+SCRIPT = """
+import json, sys
+from rasd.documents import Columns
+from rasd.sources import SourceError, inspect_source, read_source
+where = {"config": sys.argv[2] or None, "split": sys.argv[3]}
+source = inspect_source(sys.argv[1], Columns(), **where)
+print(json.dumps([source.digest, [document.text for document in read_source(source, Columns())]]))
+try:
+    inspect_source(sys.argv[1], Columns(text=("body",)), **where)
+except SourceError as error:
+    print(error)
+"""
+
+
+def on_the_hub(server, cache, *arguments):
+    """Run the script as a user of the server who has nothing in his cache."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment = kept | {"HF_ENDPOINT": server.url, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-2:]
+
+
 def test_a_data_set_of_the_hub_is_streamed_at_one_commit(server, online, tmp_path):
     lines = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
     destination = Destination("owner/news", "dataset", endpoint=server.url)
     publish_files({"train.jsonl": lines}, destination, "Publish", [])
-    script = """
-import json, sys
-from rasd.documents import Columns
-from rasd.sources import SourceError, inspect_source, read_source
-source = inspect_source(sys.argv[1], Columns())
-print(json.dumps([source.digest, [document.text for document in read_source(source, Columns())]]))
-try:
-    inspect_source(sys.argv[1], Columns(text=("body",)))
-except SourceError as error:
-    print(error)
-"""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment = kept | {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", script, "hf://datasets/owner/news"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    *_, found, refused = done.stdout.splitlines()
+    found, refused = on_the_hub(server, tmp_path, "hf://datasets/owner/news", "", "train")
     assert json.loads(found) == [server.hub.repos["dataset", "owner/news"].head.id, [row["text"] for row in ROWS]]
     assert refused.startswith("hf://datasets/owner/news: no column body; it has ['id', 'text']")
+
+
+def test_a_configuration_and_a_split_of_a_data_set_of_the_hub(server, online, tmp_path):
+    card = "configs:\n"
+    for config, file in (("wire", "a"), ("web", "b")):
+        card += f"- config_name: {config}\n  data_files:\n  - split: test\n    path: {file}.jsonl\n"
+    files = {f"{name}.jsonl": (json.dumps(row) + "\n").encode() for name, row in zip("ab", ROWS, strict=True)}
+    destination = Destination("owner/two", "dataset", endpoint=server.url)
+    publish_files(files | {"README.md": f"---\n{card}---\n".encode()}, destination, "Publish", [])
+    found, _ = on_the_hub(server, tmp_path, "hf://datasets/owner/two", "web", "test")
+    assert json.loads(found)[1] == [ROWS[1]["text"]]

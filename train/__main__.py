@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from rasd.actors import ActorLexicon, LexiconError
 from rasd.embedded_archive import BackboneError
+from rasd.files import write_json
 from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.modeling import LEXICON_FILE, build_classifier, probabilities
 from rasd.standoff import CorpusError
@@ -31,7 +32,7 @@ from train.calibrate import fit_calibration, fit_thresholds, fold_calibration
 from train.config import Config, ConfigError, load_config, split_files
 from train.data import ORIGINS, DataError, SpanReader, draw_spans, encode_examples, file_hashes, training_examples
 from train.evaluate import evaluate_run
-from train.runs import RunError, RunFolder, environment, write_json
+from train.runs import RunError, RunFolder, environment
 from train.tables import read_split
 from train.trainer import GroupTrainer, build_trainer, process_state
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, log_softmax
+from sklearn.metrics import f1_score
 
 from rasd.labels import INDEPENDENT, LabelSchema
 from train.scores import scored_rows
@@ -88,15 +89,10 @@ def fit_thresholds(probabilities: npt.NDArray[Any], targets: npt.NDArray[Any], s
         scores, gold = probabilities[rows, place], targets[rows, place] == 1
         if group.kind != INDEPENDENT or gold.sum(axis=0).min() < FEWEST:
             continue
-        curve = [_macro_f1(scores >= threshold, gold) for threshold in THRESHOLDS]
+        curve = [f1_score(gold, scores >= threshold, average="macro", zero_division=0) for threshold in THRESHOLDS]
         smooth = np.convolve(np.pad(curve, NEIGHBOURS, mode="edge"), np.ones(2 * NEIGHBOURS + 1), mode="valid")
         found[group.name] = float(THRESHOLDS[int(smooth.argmax())])
     return found
-
-
-def _macro_f1(chosen: npt.NDArray[np.bool_], gold: npt.NDArray[np.bool_]) -> float:
-    total = chosen.sum(axis=0) + gold.sum(axis=0)
-    return float(np.mean(2 * (chosen & gold).sum(axis=0) / total))
 
 
 def fold_calibration(model: torch.nn.Module, calibration: Calibration) -> None:

@@ -1,6 +1,5 @@
 """The baseline that shows what fine-tuning adds: logistic regression on the encoder as it was pretrained."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from transformers import AutoModel
 
 from rasd.backbones import cache_folder, resolve_backbone
 from rasd.batching import plan_batches
+from rasd.files import whole_file
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction, model_input
 from rasd.passes import BATCH_TOKENS
@@ -96,10 +96,8 @@ class FrozenEncoderBaseline:
         if known.is_file():
             return np.load(known)
         vectors = self._encode(encoded)
-        known.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = known.with_suffix(f".{os.getpid()}.npy")
-        np.save(unfinished, vectors)
-        unfinished.rename(known)
+        with whole_file(known) as unfinished:
+            np.save(unfinished, vectors)
         return vectors
 
     def _cache_file(self, encoded: Sequence[Features]) -> Path:

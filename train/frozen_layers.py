@@ -6,7 +6,6 @@ token; dropout does not touch it.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTok
 
 from rasd.backbones import cache_folder
 from rasd.batching import plan_batches
+from rasd.files import whole_file
 from train.config import ConfigError
 
 CACHED_BATCH_TOKENS = 8192
@@ -86,13 +86,8 @@ def cache_examples(
     weights = [*encoder.embeddings.parameters(), *encoder.encoder.layer[:layers].parameters()]
     path = cache_folder() / "frozen" / f"{digest([str(encoder.config), str(encoded)], weights)}.npy"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        try:
+        with whole_file(path) as unfinished:
             _write_states(unfinished, encoder, encoded, offsets, layers, tokenizer)
-            unfinished.rename(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
     return CachedExamples(np.load(path, mmap_mode="r"), offsets, list(examples["labels"]))
 
 

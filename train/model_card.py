@@ -15,8 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 from rich.console import Console
 
 from rasd.backbones import EMBEDDED
+from rasd.files import write_text
 from rasd.modeling import EVENT_GROUP, LEXICON_FILE
-from train.annotations.files import write_text
 from train.card_header import estimate_emissions, header_fields, round_to_two
 from train.charts import is_number
 from train.config import Config

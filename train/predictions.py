@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rasd.files import whole_file
 from rasd.modeling import EventPrediction, SpanPrediction, StancePrediction
 from train.decisions import Span
 
@@ -39,9 +40,8 @@ def write_predictions(
 def store_rows(path: Path, split: str, rows: list[dict[str, str]]) -> None:
     """Write the rows of a split, in the columns of `SCHEMA`; rows of other splits stay."""
     kept = [row for row in _read(path) if row["split"] != split] if path.is_file() else []
-    unfinished = path.with_name(f".{path.name}")
-    pq.write_table(pa.Table.from_pylist(kept + rows, schema=SCHEMA), unfinished)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        pq.write_table(pa.Table.from_pylist(kept + rows, schema=SCHEMA), unfinished)
 
 
 def read_predictions(path: Path, split: str) -> tuple[list[dict[str, Any]], Systems]:

@@ -14,8 +14,8 @@ import vl_convert
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from rasd.files import write_text
 from rasd.modeling import SpanPrediction
-from train.annotations.files import write_text
 from train.cards import count_errors, has_error, make_card
 from train.charts import draw_charts, is_number
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from rasd.files import write_json
 from rasd.labels import CONFIG_KEY, LabelSchema
 from train.config import Config, ConfigError, load_config
 from train.data import file_hashes
@@ -128,13 +129,6 @@ class RunFolder:
     def add_metrics(self, split: str, scores: Mapping[str, Any]) -> None:
         """Store the scores of one split beside those of the others."""
         write_json(self.metrics_file, self.read_metrics() | {split: scores})
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON under a temporary name and rename it, so that no half file is left."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(path)
 
 
 def environment() -> dict[str, Any]:

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from rasd.actors import ActorLexicon, LexiconError
+from rasd.files import write_text
 from rasd.labels import LabelSchema, LabelSchemaError
 from rasd.standoff import CorpusError
 from train.annotations.agreement import compare, disagreements
 from train.annotations.counts import count_spans
-from train.annotations.files import json_lines, same_spans, write_splits, write_text
+from train.annotations.files import json_lines, same_spans, write_splits
 from train.annotations.formats import FORMATS, Format, Rows
 from train.annotations.hub import OWNED, export_hub
 from train.annotations.offsets import Repairs

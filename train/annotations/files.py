@@ -1,10 +1,11 @@
-"""Write span files whole or not at all, and pair the rows of two annotators."""
+"""Write span files, and pair the rows of two annotators."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rasd.files import write_text
 from train.data import SPLITS, DataError
 
 META = ("id", "article_id", "outlet", "published", "origin", "annotator", "split")
@@ -15,19 +16,6 @@ def stance_row(text: str, place: tuple[int, int], actor: str | None, stance: str
     """Return a stance row whose surface is what stands at the place."""
     start, end = place
     return {"actor": actor, "surface": text[start:end], "start": start, "end": end, "stance": stance}
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write a file as a whole or not at all."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text(content, encoding="utf-8", newline="")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
