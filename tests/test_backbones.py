@@ -1,5 +1,8 @@
 import json
+import math
+import random
 import shutil
+from collections import Counter
 
 import pytest
 import torch
@@ -10,11 +13,13 @@ from rasd import backbones
 from rasd.backbones import (
     build_embedded,
     embedded_encoder,
-    embedded_tokenizer,
     find_package_file,
     resolve_backbone,
 )
 from rasd.embedded_archive import BackboneError, EmbeddedArchive
+from rasd.embedded_vocabulary import arabic_news_rows, folded_pieces, plain_pieces, unigram_tokenizer
+from rasd.normalization import arabic_news_normalizer, folded_normalizer
+from train.noise import NOISE, orthographic_noise
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +59,8 @@ def test_paraphrases_are_nearer_than_unrelated_sentences(loaded, text, paraphras
 def test_pruning_changes_no_token_and_no_hidden_state_of_arabic_text(loaded, spans):
     tokenizer, model = loaded
     archive = EmbeddedArchive(find_package_file())
-    everything = list(range(len(archive.pieces)))
-    whole_tokenizer = embedded_tokenizer(archive, everything)
+    everything = folded_pieces(archive, range(len(archive.pieces)))
+    whole_tokenizer = unigram_tokenizer(everything, folded_normalizer())
     whole_model = embedded_encoder(archive, everything).eval()
     # parts of the pooling layer are drawn at random
     whole_model.encoder.layer[-1].load_state_dict(model.encoder.layer[-1].state_dict())
@@ -70,6 +75,44 @@ def test_pruning_changes_no_token_and_no_hidden_state_of_arabic_text(loaded, spa
             theirs = whole_model(ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
         for mine, other in zip(ours.hidden_states, theirs.hidden_states, strict=True):
             assert torch.equal(mine, other)
+
+
+def test_every_spelling_has_the_same_tokens(loaded, spans):
+    tokenizer, _ = loaded
+    rng, changed = random.Random(0), Counter()
+    for span in spans[::5]:
+        for kind in NOISE:
+            if noisy := orthographic_noise(span, rng, (kind,)):
+                changed[kind] += 1
+                assert tokenizer.tokenize(noisy["text"]) == tokenizer.tokenize(span["text"])
+    assert min(changed[kind] for kind in NOISE) > 10
+
+
+def test_folding_keeps_what_the_encoder_makes_of_a_text(loaded, spans):
+    archive = EmbeddedArchive(find_package_file())
+    plain = plain_pieces(archive, arabic_news_rows(archive))
+    unfolded = unigram_tokenizer(plain, arabic_news_normalizer())
+    unfolded_model = embedded_encoder(archive, plain).eval()
+    likeness = []
+    for span in spans[::50]:
+        ids = torch.tensor([unfolded.encode("query: " + span["text"]).ids])
+        with torch.inference_mode():
+            states = unfolded_model(ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states
+        likeness.append(cosine_similarity(embed(loaded, span["text"]), states[-2].mean(dim=1)).item())
+    assert sum(likeness) / len(likeness) > 0.985
+    assert min(likeness) > 0.95
+
+
+def test_a_folded_piece_is_the_weighted_mean_of_its_spellings():
+    archive = EmbeddedArchive(find_package_file())
+    pieces = {piece.text: piece for piece in folded_pieces(archive, arabic_news_rows(archive))}
+    scores = dict(archive.pieces)
+    on = pieces["▁علي"]
+    assert {archive.pieces[row][0] for row in on.rows} == {"▁علي", "▁على"}
+    weights = [math.exp(scores[archive.pieces[row][0]]) for row in on.rows]
+    assert on.shares == pytest.approx([weight / sum(weights) for weight in weights])
+    assert math.exp(on.score) == pytest.approx(sum(weights))
+    assert pieces["<mask>"].rows == (len(archive.pieces) - 1,)
 
 
 def test_the_added_layer_starts_as_first_token_plus_mean(loaded):

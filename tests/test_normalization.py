@@ -1,7 +1,7 @@
 import pytest
 from transformers import AutoTokenizer
 
-from rasd.normalization import arabic_news_normalizer
+from rasd.normalization import arabic_news_normalizer, fold_spelling, folded_normalizer
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,20 @@ from rasd.normalization import arabic_news_normalizer
 )
 def test_normalises_marks_and_controls_but_not_letters(raw, normalised):
     assert arabic_news_normalizer().normalize_str(raw) == normalised
+
+
+@pytest.mark.parametrize(
+    ("raw", "normalised"),
+    [
+        ("إدلب، أحمد، آل، ٱل", "ادلب، احمد، ال، ال"),
+        ("أُلغيت الهدنةُ على ٣ جبهات", "الغيت الهدنه علي 3 جبهات"),
+        ("«لا» “لا” „لا“ ۳", '"لا" "لا" "لا" 3'),
+        ("رؤية شيء ماء", "رؤيه شيء ماء"),
+    ],
+)
+def test_folds_spellings_that_mean_the_same(raw, normalised):
+    assert folded_normalizer().normalize_str(raw) == normalised
+    assert fold_spelling(arabic_news_normalizer().normalize_str(raw)) == normalised
 
 
 def test_lives_in_the_saved_tokenizer_and_keeps_raw_offsets(embedded):
