@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8"]
 ONNX_FILE = "model.onnx"
@@ -69,7 +69,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads or 0  # 0: one a core
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.names = {value.name for value in self.session.get_inputs()}
-        self.config = PreTrainedConfig.from_pretrained(path.parent)
+        self.config: PreTrainedConfig = AutoConfig.from_pretrained(path.parent)
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return logits of shape (batch, labels) for arrays of shape (batch, length)."""
