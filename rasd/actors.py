@@ -19,13 +19,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-WORD = re.compile(r"(?:[^\W_]|[\u064b-\u065f\u0670\u200c\u200d])+")
+from rasd.words import WORD, fold_word, offset_of_letter, without_proclitics
+
 BOUNDARY = re.compile(r"[.،؛,;:؟!?\n\r]")  # a name does not reach across one
-IGNORED = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f]")
-SPELLING = str.maketrans("أإآٱىةؤئیکگ", "اااايهوييكك")
-MILITIA = re.compile("^(ال)?م[ي]?ليشي(?:ا|ات|اوي|اوات)$")
-# One or two proclitics; what is left must be a word of the alias.
-PROCLITICS = ("و", "ف", "ب", "ل", "ك", "وب", "ول", "وك", "فب", "فل", "فك")
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,6 @@ class Evidence:
 
     conflicts: Counter[str]
     actors: frozenset[str]
-
-
-NEVER_SPLIT = frozenset({"بحماس"})  # "with enthusiasm", hardly ever "by Hamas"
 
 
 class LexiconError(ValueError):
@@ -80,13 +73,6 @@ class Mention:
     start: int
     end: int
     alias: Alias
-
-
-def fold_word(word: str) -> str:
-    """Return the word with marks dropped and spelling habits unified."""
-    folded = IGNORED.sub("", word).translate(SPELLING)
-    folded = MILITIA.sub(lambda m: (m[1] or "") + "ميليشيا", folded)
-    return folded[:-2] + "ين" if folded.endswith("ون") and len(folded) > 4 else folded
 
 
 class ActorLexicon:
@@ -148,7 +134,7 @@ class ActorLexicon:
         words = [match.group() for match in WORD.finditer(text)]
         conflicts: Counter[str] = Counter()
         for first, second in pairwise([*words, ""]):
-            for candidate, _ in _without_proclitics(first):
+            for candidate, _ in without_proclitics(first):
                 for name in (f"{candidate} {fold_word(second)}", candidate):
                     conflicts.update(self._place_words.get(name, ()))
         named = set()
@@ -177,12 +163,12 @@ class ActorLexicon:
         """Return (start offset, length in words, aliases) of the longest alias that begins at that word."""
         best = None
         start, _, raw = words[index]
-        for folded, clitics in _without_proclitics(raw):
+        for folded, clitics in without_proclitics(raw):
             key: tuple[str, ...] = (folded,)
             length = 1
             while key in self._prefixes:
                 if key in self._aliases and (best is None or length > best[1]):
-                    best = (start + _offset_of_letter(raw, clitics), length, self._aliases[key])
+                    best = (start + offset_of_letter(raw, clitics), length, self._aliases[key])
                 if index + length == len(words):
                     break
                 if BOUNDARY.search(text, words[index + length - 1][1], words[index + length][0]):
@@ -220,26 +206,6 @@ def _with_closing_quote(text: str, start: int, end: int) -> int:
     name, following = text[start:end], text[end : end + 1]
     opened = {'"': name.count('"') % 2 == 1, "»": "«" in name, "”": "“" in name}
     return end + 1 if opened.get(following) and following not in name.replace('"', "") else end
-
-
-def _without_proclitics(raw: str) -> Iterator[tuple[str, int]]:
-    """Yield the folded word as it is, then without its possible proclitics, each with the number of letters cut off.
-
-    للجيش also yields الجيش with nothing cut: the article's alef is not written there, so the word stays whole.
-    """
-    letters = IGNORED.sub("", raw)
-    yield fold_word(letters), 0
-    for clitic in PROCLITICS:
-        rest = letters[len(clitic) :]
-        if letters.startswith(clitic) and len(rest) >= 3 and letters not in NEVER_SPLIT:
-            yield fold_word(rest), len(clitic)
-            if clitic.endswith("ل") and rest.startswith("ل"):
-                yield fold_word("ا" + rest), len(clitic) - 1
-
-
-def _offset_of_letter(raw: str, number: int) -> int:
-    """Return the offset of the letter of that number (from 0) in a word that may hold vowel marks."""
-    return [at for at, char in enumerate(raw) if not IGNORED.match(char)][number]
 
 
 def _read_actor(entry: dict[str, object], source: str) -> Actor:

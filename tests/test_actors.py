@@ -3,7 +3,8 @@ from datetime import date, datetime
 
 import pytest
 
-from rasd.actors import ActorLexicon, LexiconError, fold_word
+from rasd.actors import ActorLexicon, LexiconError
+from rasd.words import fold_word
 
 
 def found(lexicon, text, **kwargs):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-from rasd.actors import WORD, fold_word
+from rasd.words import WORD, fold_word
 
 NGRAM = 5
 MAX_SIMILARITY = 0.4
