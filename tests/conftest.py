@@ -89,7 +89,8 @@ def small_encoder(embedded, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small_config(small_encoder, tmp_path_factory) -> Path:
     """A configuration for the small encoder on the first spans of each split."""
-    folder = tmp_path_factory.mktemp("config")
+    folder = tmp_path_factory.mktemp("config") / "data/authored"  # as the project's own files lie
+    folder.mkdir(parents=True)
     plain = yaml.safe_load((ROOT / "configs/embedded.yaml").read_text(encoding="utf-8"))
     for split, count in (("train", 60), ("validation", 24), ("test", 24)):
         lines = (ROOT / f"data/authored/{split}.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)

@@ -66,6 +66,7 @@ def system(events, stance):
 
 def full_scores():
     checkpoint = system(0.75, 0.5)
+    checkpoint["stance"]["confusion"] = {"labels": ["hostile", "neutral"], "rows": [[3, 1], [0, 0]]}
     checkpoint["events"]["per_class"]["offensive"] |= {"f1": 0.8125, "auprc": 0.9375}
     curve = {
         "ece": 0.03125,
@@ -88,8 +89,7 @@ def full_scores():
             "slices": slices,
             "calibration": {"events": curve, "stance": curve},
             "probes": {"quotation_wrap": {"cases": 12, "right": 0.75, "what": "stance turns neutral"}},
-            "significance": [test | {"p": 0.0005, "p_holm": 0.001, "mcnemar_p": 0.00001}],
-            "confusion": {"stance": {"labels": ["hostile", "neutral"], "rows": [[3, 1], [0, 0]]}},
+            "significance": [test | {"p": 0.0005, "p_holm": 0.001, "mcnemar_p": 0.00001, "mcnemar_p_holm": 0.00002}],
         },
         "keywords": system(0.5, 0.625),
         "majority": system(0.0, 0.25) | {"stance": {}},

@@ -79,6 +79,24 @@ def test_vowel_marks_do_not_split_words():
     assert strip_marks("شَنَّتِ القُوّاتُ") == "شنت القوات"
 
 
+def test_two_classes_that_are_no_yes_or_no_keep_the_usual_threshold():
+    rng = np.random.default_rng(0)
+    labels = (rng.random(3000) < 0.8).astype(int)
+    rows = rng.normal(labels[:, None] * 0.5, 1.0, size=(3000, 3))
+    held = labels[2000:].tolist()
+    model = tune_regression(rows[:2000], labels[:2000].tolist(), rows[2000:], held, [1.0])
+    untuned = tune_regression(rows[:2000], labels[:2000].tolist(), rows[2000:], [], [1.0])
+    assert model.intercept_ == untuned.intercept_
+
+
+def test_an_event_that_validation_lacks(schema):
+    told = [row("قصفت الطائرات البلدة", [("offensive", "actual")]), row("ستقصفها غدا", [("offensive", "prospective")])]
+    train = dataset(*told, row("فاز النادي"))
+    baseline = TfidfBaseline()
+    baseline.fit(train, dataset(row("خسر النادي")), schema)
+    assert [len(answer.events) for answer in baseline.predict(train)] == [4, 4, 4]
+
+
 def test_the_threshold_of_a_yes_or_no_regression_is_the_best_on_held_out_rows():
     rng = np.random.default_rng(0)
     labels = rng.random(3000) < 0.15

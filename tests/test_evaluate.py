@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -95,6 +96,16 @@ def test_changed_data_is_not_scored(small_run):
             evaluate_run(small_run, "test")
     finally:
         path.write_text(before, encoding="utf-8")
+
+
+def test_baselines_are_not_trained_on_other_spans_than_the_checkpoint(small_run, tmp_path):
+    shutil.copytree(small_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    run = RunFolder(tmp_path / "run")
+    info = run.read_info()
+    info["counts"]["train"]["annotated"] = 7
+    run.info_file.write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(RunError, match="train split has 0 annotated spans here, the run had 7: give --corpora"):
+        evaluate_run(run, "test")
 
 
 def test_an_unfinished_run_is_refused(tmp_path):

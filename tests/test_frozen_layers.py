@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+)
 
 from rasd.backbones import build_embedded
 from rasd.modeling import build_classifier
@@ -36,6 +41,15 @@ def test_frozen_layers_take_no_gradient(classifier):
     model.requires_grad_(True)
     with pytest.raises(ConfigError, match="the encoder has 3 layers"):
         freeze(model, embeddings=False, layers=4)
+
+
+def test_an_encoder_of_another_kind_is_trained_whole_or_refused():
+    config = DistilBertConfig(vocab_size=50, dim=16, hidden_dim=16, n_heads=2, n_layers=1)
+    model = DistilBertForSequenceClassification(config)
+    freeze(model, embeddings=False, layers=0)
+    assert all(value.requires_grad for value in model.parameters())
+    with pytest.raises(ConfigError, match="DistilBertForSequenceClassification has no layers that rasd can freeze"):
+        freeze(model, embeddings=True, layers=0)
 
 
 def test_logits_above_cached_states_equal_the_whole_models(small_encoder, schema, spans, cache):

@@ -104,22 +104,30 @@ def test_selection_watches_events_of_spans_alone_and_stance(schema):
 def test_reliability_against_counts_by_hand():
     probabilities = [0.1] * 10 + [0.9] * 10
     held = [0] * 9 + [1] + [1] * 5 + [0] * 5
-    scores = ReliabilityScores().compute(predictions=probabilities, references=held)
+    scores = ReliabilityScores(threshold=0.5).compute(predictions=probabilities, references=held)
     assert scores["brier"] == pytest.approx((9 * 0.01 + 0.81 + 5 * 0.01 + 5 * 0.81) / 20)
     assert sum(part["count"] for part in scores["bins"]) == 20
     assert scores["coverage_risk"][-1] == {"coverage": 1.0, "risk": pytest.approx(6 / 20)}
     assert ReliabilityScores().compute(predictions=[1.0] * 30, references=[1] * 15 + [0] * 15)["ece"] == pytest.approx(
         0.5, abs=0.01
     )
-    certain = ReliabilityScores().compute(predictions=[0.0, 1.0] * 30, references=[0, 1] * 30)
+    certain = ReliabilityScores(threshold=0.5).compute(predictions=[0.0, 1.0] * 30, references=[0, 1] * 30)
     assert (certain["ece"], certain["brier"], certain["coverage_risk"][0]["risk"]) == (0.0, 0.0, 0.0)
 
 
 def test_coverage_keeps_the_surest_first():
-    scores = ReliabilityScores().compute(predictions=[0.99, 0.01] * 5 + [0.6] * 10, references=[1, 0] * 5 + [0] * 10)
-    risks = {row["coverage"]: row["risk"] for row in scores["coverage_risk"]}
-    assert risks[0.5] == 0.0
-    assert risks[1.0] == 0.5
+    def risks(metric, predictions, references):
+        scores = metric.compute(predictions=predictions, references=references)
+        return {row["coverage"]: row["risk"] for row in scores["coverage_risk"]}
+
+    yes_or_no = risks(ReliabilityScores(threshold=0.5), [0.99, 0.01] * 5 + [0.6] * 10, [1, 0] * 5 + [0] * 10)
+    assert (yes_or_no[0.5], yes_or_no[1.0]) == (0.0, 0.5)
+    # from 0.2 on: 0.21 and 0.3 are told, and both wrong; 0.02 is as far on its side as 0.92 on the other
+    low = risks(ReliabilityScores(threshold=0.2), [0.92, 0.02, 0.3, 0.21], [1, 0, 0, 0])
+    assert (low[0.5], low[0.75], low[1.0]) == (0.0, pytest.approx(1 / 3), 0.5)
+    # the chosen one of three classes: below 0.5 it may still be right
+    chosen = risks(ReliabilityScores(), [0.9, 0.4, 0.4, 0.35], [1, 1, 0, 1])
+    assert (chosen[0.25], chosen[0.5], chosen[1.0]) == (0.0, 0.0, 0.25)
 
 
 @pytest.mark.parametrize("name", ["multi_label", "single_label", "reliability"])

@@ -240,6 +240,32 @@ def test_it_says_how_many_spans_the_run_read(run, card):
     assert render_card(run, REPO).count("(number of spans not recorded)") == 2
 
 
+def test_of_other_peoples_spans_it_says_nothing_that_holds_for_the_projects(run, card):
+    assert "A language model labelled the spans" in card
+    plain = yaml.safe_load(run.config_file.read_text(encoding="utf-8"))
+    plain["data"]["train"] = ["mine/train.jsonl"]
+    run.config_file.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    other = render_card(run, REPO)
+    for claim in (
+        "language model labelled",
+        "four public corpora",
+        "which a test guards",
+        "نموذج لغوي",
+        "data/README.md",
+    ):
+        assert claim in card
+        assert claim not in other
+    assert "for those to say who made them" in other
+
+
+def test_it_says_where_real_spans_were_left_out(run, card):
+    plain = yaml.safe_load(run.config_file.read_text(encoding="utf-8"))
+    plain["data"]["train"] += ["data/annotated/train.jsonl"]
+    run.config_file.write_text(yaml.safe_dump(plain), encoding="utf-8")
+    assert "were left out" not in card
+    assert "real spans among them were left out" in render_card(run, REPO)
+
+
 def test_a_card_without_a_number_is_refused(run):
     change(run, lambda own: own.pop("calibration"))
     with pytest.raises(RunError, match=r"'test' has no calibration\.events\.ece.*train\.evaluate .* --split test`"):

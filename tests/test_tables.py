@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from rasd import LabelSchema
 from train.__main__ import train
+from train.compare import app as compare_app
 from train.config import ColumnsConfig, load_config
 from train.data import DataError
 from train.evaluate import app, evaluate_run
@@ -252,6 +253,7 @@ def test_the_command_scores_other_files_and_names_what_is_wrong(table_run, tmp_p
     result = runner.invoke(app, [str(table_run.path), "--no-baselines", "--data", str(other)])
     assert result.exit_code == 0, result.stderr
     assert table_run.read_metrics()[f"test: {other}"]["checkpoint"]["rows"] == 12
+    assert runner.invoke(compare_app, [str(table_run.path)]).exit_code == 2
     bad = write_jsonl(tmp_path / "bad.jsonl", [ROWS[0] | {"stance": "Neutral"}])
     result = runner.invoke(app, [str(table_run.path), "--data", str(bad)])
     assert result.exit_code == 2

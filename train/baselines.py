@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from datasets import Dataset
 from sklearn.dummy import DummyClassifier
@@ -66,6 +66,18 @@ NORMALIZER = arabic_news_normalizer()
 QUOTED = re.compile(r"«[^»]*»|\"[^\"]*\"|“[^”]*”")
 
 
+class Baseline(Protocol):
+    """What stands next to the checkpoint: fitted on the run's spans, it answers as the checkpoint does."""
+
+    name: str
+
+    def fit(self, train: Dataset, validation: Dataset, schema: LabelSchema) -> None:
+        """Learn from the training spans; choose what is to be chosen on validation."""
+
+    def predict(self, spans: Dataset) -> list[SpanPrediction]:
+        """Return one answer a span, its stances toward the gold actors."""
+
+
 class MajorityBaseline:
     """The most frequent answer of the training split for each event, the modality and the stance."""
 
@@ -114,7 +126,8 @@ class KeywordBaseline:
         modality = (
             "negated" if re.search(NEGATED, text) else "prospective" if re.search(PROSPECTIVE, text) else "actual"
         )
-        return {name: (float(bool(re.search(KEYWORDS[name], text))), modality) for name in self.types}
+        found = {name: name in KEYWORDS and bool(re.search(KEYWORDS[name], text)) for name in self.types}
+        return {name: (float(told), modality) for name, told in found.items()}
 
     def _stance(self, text: str, row: Mapping[str, Any]) -> str:
         if any(match.start() < row["start"] and row["end"] < match.end() for match in QUOTED.finditer(text)):
@@ -181,9 +194,8 @@ def fit_ngrams(
     if len(set(labels)) < 2:
         return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(texts or ["–"], labels or [default])
     features = _ngrams().fit(texts)
-    model = tune_regression(
-        features.transform(texts), labels, features.transform(held_texts), held_labels, REGULARISATIONS
-    )
+    held = features.transform(held_texts) if held_texts else None
+    model = tune_regression(features.transform(texts), labels, held, held_labels, REGULARISATIONS)
     return make_pipeline(features, model)
 
 

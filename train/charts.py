@@ -23,7 +23,9 @@ def draw_charts(checkpoint: Mapping[str, Any], tables: Sequence[Mapping[str, Any
     charts = [draw_classes(table) for table in tables]
     charts += [draw_reliability(task, part) for task, part in calibration.items() if part.get("bins")]
     charts += draw_coverage(calibration)
-    charts += [draw_confusion(task, part) for task, part in (checkpoint.get("confusion") or {}).items()]
+    for task in ("modality", "stance"):
+        if matrix := (checkpoint.get(task) or {}).get("confusion"):
+            charts.append(draw_confusion(task, matrix))
     return charts + draw_probes(checkpoint.get("probes") or {})
 
 

@@ -49,6 +49,9 @@ def main(
 
 def compare_runs(runs: Sequence[RunFolder], split: str) -> list[dict[str, Any]]:
     """Return the comparisons of the first run with its baselines and with the other runs, one row a score."""
+    for run in runs:
+        if run.holds_run() and run.config().data.columns is not None:
+            raise RunError(f"{run.path} was trained on tables; its scores stand side by side in its metrics.json")
     found = [read_predictions(run.predictions_file, split) for run in runs]
     for run, (gold, _) in zip(runs, found, strict=True):
         if not gold:

@@ -8,23 +8,25 @@ texts to `report.html`.
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from datasets import Dataset
 from rich.console import Console
+from tqdm.auto import tqdm
 from transformers.utils import logging as transformers_logging
 
 from rasd.actors import ActorLexicon
+from rasd.embedded_archive import BackboneError
 from rasd.inference import Classifier
-from rasd.modeling import EVENT_GROUP, SpanPrediction
+from rasd.modeling import EVENT_GROUP
 from rasd.standoff import CorpusError
-from train.baselines import KeywordBaseline, MajorityBaseline, TfidfBaseline
+from train.baselines import Baseline, KeywordBaseline, MajorityBaseline, TfidfBaseline
 from train.compare import compare_systems, significance_table
 from train.config import Config, split_files
-from train.data import DataError, SpanReader, draw_spans
+from train.data import ORIGINS, DataError, SpanReader, draw_spans
 from train.evaluate_tables import evaluate_table_run
 from train.frozen_encoder import FrozenEncoderBaseline
 from train.metrics.offline import Scores
@@ -54,7 +56,7 @@ def main(
     try:
         run = RunFolder.open(run_folder)
         evaluate_run(run, split, with_baselines=baselines, with_probes=probes, files=data, corpora=corpora)
-    except (CorpusError, DataError, RunError) as error:
+    except (BackboneError, CorpusError, DataError, OSError, RunError) as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
 
@@ -83,11 +85,11 @@ def evaluate_run(
     if not len(gold):
         raise RunError(f"there are no {split} spans; see data.{split} of the run's config.yaml, --data and --corpora")
     name = f"{split}: {', '.join(map(str, files))}" if files else split
+    baseline_systems = fit_baselines(run, reader, lexicon) if with_baselines else []
     started = time.perf_counter()
     systems = {CHECKPOINT: classifier.predict(gold["text"], actors=surfaces(gold), all_events=True, progress=True)}
     seconds = round(time.perf_counter() - started, 1)
-    if with_baselines:
-        systems |= predict_baselines(config, reader, lexicon, gold)
+    systems |= {baseline.name: baseline.predict(gold) for baseline in baseline_systems}
     rows, schema = list(gold), classifier.schema
     plain = schema.without_thresholds()  # a baseline's probabilities have its own threshold at 0.5
     conflicts = {actor.id: actor.conflicts for actor in lexicon.actors.values()}
@@ -111,18 +113,29 @@ def evaluate_run(
     return scores
 
 
-def predict_baselines(
-    config: Config, reader: SpanReader, lexicon: ActorLexicon, gold: Dataset
-) -> dict[str, list[SpanPrediction]]:
-    """Train the baselines on the run's training split, tune them on its validation split, return their answers."""
+def fit_baselines(run: RunFolder, reader: SpanReader, lexicon: ActorLexicon) -> list[Baseline]:
+    """Return the baselines, trained on the run's training split and tuned on its validation split."""
+    config = run.config()
     train, validation = reader.read(config.data.train, "train"), reader.read(config.data.validation, "validation")
     train = draw_spans(train, config.data.limit_train_spans, config.seed)
+    check_counts(run, {"train": train, "validation": validation})
     frozen = FrozenEncoderBaseline(config.model.name_or_path, config.model.revision, config.model.max_length)
-    answers = {}
-    for baseline in (MajorityBaseline(), KeywordBaseline(lexicon), TfidfBaseline(), frozen):
+    systems: list[Baseline] = [MajorityBaseline(), KeywordBaseline(lexicon), TfidfBaseline(), frozen]
+    for baseline in tqdm(systems, desc="fit baselines", unit="system"):
         baseline.fit(train, validation, reader.schema)
-        answers[baseline.name] = baseline.predict(gold)
-    return answers
+    return systems
+
+
+def check_counts(run: RunFolder, splits: Mapping[str, Dataset]) -> None:
+    """Refuse to train baselines on other spans than the checkpoint had: a corpus may have come or gone since."""
+    for split, counts in run.read_info().get("counts", {}).items():
+        for origin in ORIGINS if split in splits else ():
+            found, had = list(splits[split]["origin"]).count(origin), counts[origin]
+            if found != had:
+                raise RunError(
+                    f"the {split} split has {found} {origin} spans here, the run had {had}: give --corpora the folder "
+                    "that it was trained with, or leave the baselines out: --no-baselines"
+                )
 
 
 def surfaces(gold: Dataset) -> list[list[str]]:

@@ -55,7 +55,10 @@ def evaluate_table_run(
     if with_baselines:
         parts = [read_split(config, part, schema) for part in ("train", "validation")]
         predicted[BASELINE] = predict_ngrams(parts[0], parts[1], gold, schema)
-    scores = {system: score_rows(gold, rows, schema, columns.polar, config.seed) for system, rows in predicted.items()}
+    scores = {
+        system: score_rows(gold, rows, run.schema() if system == CHECKPOINT else schema, columns.polar, config.seed)
+        for system, rows in predicted.items()
+    }
     scores[CHECKPOINT] |= seconds
     run.add_metrics(name, scores)
     write_predictions(run.predictions_file, name, gold, predicted, schema)
@@ -85,9 +88,9 @@ def predict_ngrams(train: Dataset, validation: Dataset, rows: Dataset, schema: L
         (texts, targets), (held_texts, held) = _annotated(train, place), _annotated(validation, place)
         if group.kind == INDEPENDENT:
             for index, column in enumerate(range(place.start, place.stop)):
-                labels, held_labels = targets[:, index].tolist(), held[:, index].tolist()
-                model = fit_ngrams(texts, labels, held_texts, held_labels, default=0)
-                result[:, column] = model.predict_proba(asked) @ model.classes_  # the classes are 0 and 1
+                labels, held_labels = (targets[:, index] == 1).tolist(), (held[:, index] == 1).tolist()
+                model = fit_ngrams(texts, labels, held_texts, held_labels, default=False)
+                result[:, column] = model.predict_proba(asked) @ model.classes_  # the classes are False and True
         else:
             labels, held_labels = targets.argmax(axis=1).tolist(), held.argmax(axis=1).tolist()
             model = fit_ngrams(texts, labels, held_texts, held_labels, default=0)

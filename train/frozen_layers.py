@@ -32,6 +32,11 @@ Features = dict[str, Any]
 def freeze(model: PreTrainedModel, embeddings: bool, layers: int) -> None:
     """Keep the embeddings and the lowest encoder layers as they are."""
     encoder: Any = model.base_model
+    if not embeddings and not layers:
+        return
+    if not hasattr(getattr(encoder, "encoder", None), "layer"):
+        name = type(model).__name__
+        raise ConfigError(f"{name} has no layers that rasd can freeze: model.freeze_layers 0, freeze_embeddings false")
     if layers > len(encoder.encoder.layer):
         raise ConfigError(f"model.freeze_layers is {layers}, but the encoder has {len(encoder.encoder.layer)} layers")
     frozen = [encoder.embeddings] if embeddings else []

@@ -93,6 +93,8 @@ def render_card(run: RunFolder, repo_id: str) -> str:
         "on_hub": not Path(repo_id).is_dir(),
         "config": config,
         "info": info,
+        "project_data": is_project_data(config, sets),
+        "lacks_real_spans": lacks_real_spans(config, info),
         "architecture": json.loads((run.model / "config.json").read_text(encoding="utf-8")),
         "actors": {actor["id"]: actor["name_en"] for actor in lexicon["actors"]},
         "sets": sets,
@@ -180,6 +182,21 @@ def _describe(name: str, scores: Mapping[str, Any], config: Config) -> dict[str,
 def short_path(path: str) -> str:
     """Return the last folder and the name of a file: what tells the data's parts apart on any machine."""
     return "/".join(Path(path).parts[-2:])
+
+
+def is_project_data(config: Config, sets: Iterable[Mapping[str, Any]]) -> bool:
+    """Say whether all spans are the project's own, whose labels the card describes."""
+    used = [*config.data.train, *config.data.validation, *config.data.test]
+    scored = [file for part in sets for file in part["files"]]  # their last folder and name
+    folders = {Path(file).parent.name for file in [*used, *scored]}
+    roots = {Path(file).parts[-3:-2] for file in used}
+    return folders <= {"authored", "annotated"} and roots == {("data",)}
+
+
+def lacks_real_spans(config: Config, info: Mapping[str, Any]) -> bool:
+    """Say whether a run names the project's real spans for training, and read none."""
+    named = any(Path(file).parts[-2:-1] == ("annotated",) for file in config.data.train)
+    return named and not info.get("counts", {}).get("train", {}).get("annotated", 1)
 
 
 def _number(value: Any) -> str:

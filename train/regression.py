@@ -11,7 +11,10 @@ from sklearn.metrics import f1_score
 def tune_regression(
     rows: Any, labels: Sequence[Any], held_rows: Any, held_labels: Sequence[Any], strengths: Sequence[float]
 ) -> LogisticRegression:
-    """Return the logistic regression whose regularisation gives the best macro-F1 on the held-out rows."""
+    """Return the logistic regression whose regularisation gives the best macro-F1 on the held-out rows.
+
+    Where the labels are True and False, the threshold is the best one for the F1 of True there.
+    """
     candidates = []
     for strength in strengths:
         model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000).fit(rows, labels)
@@ -20,7 +23,7 @@ def tune_regression(
         )
         candidates.append((score, -strength, model))
     best = max(candidates, key=lambda item: item[:2])[2]
-    if best.classes_.tolist() == [False, True] and any(held_labels):
+    if best.classes_.dtype == bool and any(held_labels):
         _move_threshold(best, held_rows, held_labels)
     return best
 

@@ -53,7 +53,8 @@ def score_reliability(gold: Sequence[Span], predicted: Sequence[SpanPrediction],
         held = part.gold if task == EVENTS else part.right()[:, None]
         if held.size:
             scores, references = part.scores.ravel(), held.ravel().astype(int)
-            result[task] = ReliabilityScores().compute(predictions=scores, references=references)
+            threshold = part.threshold if task == EVENTS else None
+            result[task] = ReliabilityScores(threshold=threshold).compute(predictions=scores, references=references)
     return result
 
 

@@ -48,7 +48,7 @@ def slice_scores(
 
 def _conflicts(span: Span, conflicts: Mapping[str, Sequence[str]]) -> list[str]:
     named = {name for row in span["stances"] for name in conflicts.get(row["actor"], ())}
-    return sorted(named) or ["no actor named"]
+    return sorted(named) or [OTHER if span["stances"] else "no actor named"]
 
 
 def _places(values: Iterable[Sequence[str]]) -> dict[str, list[int]]:
