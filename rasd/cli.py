@@ -16,12 +16,13 @@ from transformers.utils import logging
 from rasd.corpus import Engine
 from rasd.corpus import predict_corpus as predict_into
 from rasd.corpus_job import PART_ROWS, REJECTS, Settings, Shard
-from rasd.documents import Columns, Document, Format, Reject, read_documents
+from rasd.documents import Format, read_documents
 from rasd.inference import Classifier
 from rasd.onnx_export import export_int8, export_onnx
 from rasd.parity import read_labelled_spans
 from rasd.parts import StanceWhere
 from rasd.ray_engine import Workers
+from rasd.rows import Columns, Document, Reject
 from rasd.runtimes import RuntimeName
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from rasd import __version__
-from rasd.documents import Columns, Document, Format, Reject
+from rasd.documents import Format
 from rasd.files import UNFINISHED, whole_file, write_json
 from rasd.inference import resolve_checkpoint
 from rasd.parts import SCHEMA_VERSION, Part, Receipt, StanceWhere, read_receipts
+from rasd.rows import Columns, Document, Reject
 from rasd.runtimes import RuntimeName, weights_pattern
 from rasd.sources import Source, find_sources, inspect_source, read_source
 
 PART_ROWS = 500
 PART_CHARACTERS = 20_000_000  # of text; a part of very long articles has fewer rows
+CHECKPOINT_PARTS = ("actors.json", "config.json", "tokenizer.json", "tokenizer_config.json")
+LOCK = ".lock-"
 MANIFEST, SUMMARY, REJECTS = "manifest.json", "summary.json", "rejects.jsonl"
 
 
@@ -112,34 +115,39 @@ def _part_name(source: int, number: int) -> str:
 def open_job(inputs: Sequence[str], model: str | Path, folder: Path, settings: Settings) -> Job:
     """Check input, checkpoint and folder; write the manifest of a new job, compare that of an old one."""
     earlier = _read_manifest(folder)
+    if earlier is None and folder.exists() and (not folder.is_dir() or not all(map(_is_ours, folder.iterdir()))):
+        raise JobError(f"{folder}: is there already and is no job of `rasd predict-corpus`; choose another --output")
     known = {source["name"]: Source(**source) for source in earlier["inspected"]} if earlier else {}
-    names = find_sources(inputs, settings.form)
+    names = find_sources(inputs, settings.form, folder)
     found = [
         inspect_source(name, settings.columns, settings.form, config=settings.config, split=settings.split, known=known)
         for name in names
     ]
     checkpoint = resolve_checkpoint(model)
     job = Job(folder, tuple(found), checkpoint, checkpoint_revision(checkpoint, settings.runtime), settings)
-    if earlier := earlier or _read_manifest(folder):  # another shard may have begun in the meantime
-        _compare(folder, earlier["job"], job.key())
-    elif folder.exists() and (not folder.is_dir() or any(not _is_ours(path) for path in folder.iterdir())):
-        raise JobError(f"{folder}: is there already and is no job of `rasd predict-corpus`; choose another --output")
     folder.mkdir(parents=True, exist_ok=True)
-    inspected = [asdict(source) for source in found]
-    write_json(folder / MANIFEST, {"rasd": __version__, "job": job.key(), "inspected": inspected})
+    with _alone(folder, "manifest"):  # another shard may have begun in the meantime
+        _remove_unfinished(folder, MANIFEST)
+        if earlier := _read_manifest(folder):
+            _compare(folder, earlier["job"], job.key())
+        inspected = [asdict(source) for source in found]
+        write_json(folder / MANIFEST, {"rasd": __version__, "job": job.key(), "inspected": inspected})
     return job
 
 
 def _is_ours(path: Path) -> bool:
-    """Say whether it is a manifest: another shard may be writing it just now."""
-    return path.name == MANIFEST or (path.name.startswith(UNFINISHED) and path.name.endswith(MANIFEST))
+    """Say whether another shard that begins just now may have made it."""
+    return path.name == MANIFEST or path.name.startswith((UNFINISHED, LOCK))
 
 
 def checkpoint_revision(folder: Path, runtime: RuntimeName) -> str:
     """Return a digest of all that predictions depend on: weights, tokenizer, labels, lexicon."""
     digest = hashlib.sha256()
-    kept = [folder / name for name in ("actors.json", "config.json", "tokenizer.json")]
-    for path in [*kept, *sorted(folder.glob(weights_pattern(runtime)))]:
+    weights = sorted(folder.glob(weights_pattern(runtime)))
+    if not weights:
+        how = "" if weights_pattern(runtime).startswith("*") else f"; make it with: rasd export {folder}"
+        raise JobError(f"{folder}: has no {weights_pattern(runtime)}, which the runtime {runtime!r} reads{how}")
+    for path in [*(folder / name for name in CHECKPOINT_PARTS), *weights]:
         if path.is_file():
             with path.open("rb") as stream:
                 digest.update(path.name.encode() + hashlib.file_digest(stream, "sha256").digest())
@@ -149,9 +157,12 @@ def checkpoint_revision(folder: Path, runtime: RuntimeName) -> str:
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
     path = folder / MANIFEST
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
     except ValueError as error:
         raise JobError(f"{path}: not JSON: {error}; choose another folder for --output") from error
+    if manifest is not None and not (isinstance(manifest, dict) and manifest.keys() >= {"job", "inspected"}):
+        raise JobError(f"{path}: is no manifest of `rasd predict-corpus`; choose another folder for --output")
+    return manifest
 
 
 def _compare(folder: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None:
@@ -169,16 +180,26 @@ def _compare(folder: Path, earlier: dict[str, Any], now: dict[str, Any]) -> None
 @contextmanager
 def only_worker(folder: Path, shard: Shard) -> Iterator[None]:
     """Let one process at a time make a shard's parts; clear away what a killed one left unfinished."""
-    with (folder / f".lock-{shard.index}-of-{shard.count}").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise JobError(f"{folder}: another process is at work on shard {shard.index}/{shard.count}") from error
+    name = f"{shard.index}/{shard.count}"
+    with _alone(folder, name.replace("/", "-of-"), busy=f"another process is at work on shard {name}"):
         try:
             _clear_unfinished(folder, shard)
             yield
         finally:
             _clear_unfinished(folder, shard)
+
+
+@contextmanager
+def _alone(folder: Path, what: str, *, busy: str | None = None) -> Iterator[None]:
+    """Hold one of the folder's locks; wait for it, or say what `busy` says where another process holds it."""
+    with (folder / f"{LOCK}{what}").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise JobError(f"{folder}: {busy}") from error
+        except OSError as error:
+            raise JobError(f"{folder}: its file system knows no locks (flock): {error}; choose another") from error
+        yield
 
 
 def _clear_unfinished(folder: Path, shard: Shard) -> None:
@@ -187,15 +208,25 @@ def _clear_unfinished(folder: Path, shard: Shard) -> None:
             path.unlink(missing_ok=True)
 
 
+def _remove_unfinished(folder: Path, name: str) -> None:
+    """Remove what a process that was killed while it wrote that file left; only who holds the file's lock may."""
+    for path in folder.glob(f"{UNFINISHED}*-{name}"):
+        path.unlink(missing_ok=True)
+
+
 def finish(job: Job, expected: Sequence[str] | None) -> dict[str, Any]:
     """Return the counts of what is finished; where that is everything, write summary and rejects.
 
     `expected` names all parts of the input; None where they were counted before.
     """
+    with _alone(job.folder, "summary"):  # two shards may end together
+        for name in (REJECTS, SUMMARY):
+            _remove_unfinished(job.folder, name)
+        return read_summary(job.folder) or _finish(job, expected)
+
+
+def _finish(job: Job, expected: Sequence[str] | None) -> dict[str, Any]:
     receipts = read_receipts(job.folder)
-    earlier = read_summary(job.folder)
-    if earlier is not None:
-        return earlier
     complete = expected is not None and receipts.keys() >= set(expected)
     summary = {"complete": complete, "parts": len(receipts), **_totals(list(receipts.values()))}
     with whole_file(job.folder / REJECTS) as path, path.open("w", encoding="utf-8") as stream:

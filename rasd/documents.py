@@ -10,65 +10,24 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rasd.rows import MAX_TEXT, Columns, Document, Reject, from_row, too_long
 from rasd.spans import SURROGATE
 
 Format = Literal["auto", "txt", "jsonl", "csv", "parquet"]
 FORMATS = ("txt", "jsonl", "csv", "parquet")
 STDIN = "-"
 COMPRESSED = ("gz", "zst")
-MAX_TEXT = 2_000_000  # characters; a longer text is no article
 MAX_LINE = 16 * 2**20  # bytes of a JSON line, which may write a character in six
-csv.field_size_limit(2**31 - 1)
-
-
-@dataclass(frozen=True)
-class Document:
-    """An article to be read.
-
-    Where the source gives a title apart, it is the first line of `text`; the source's own text begins at `text_start`.
-    """
-
-    id: str
-    text: str
-    outlet: str | None = None
-    published: date | None = None
-    text_start: int = 0
-
-
-@dataclass(frozen=True)
-class Reject:
-    """An input, or a row of one, that could not be read."""
-
-    source: str
-    line: int | None
-    reason: str
-    broken: bool = False
-    """Whether it is the source that failed, not a row of it: rows behind may be missing."""
-
-    def __str__(self) -> str:
-        """Return `file:line: reason`."""
-        return f"{self.source}{'' if self.line is None else f':{self.line}'}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which field of a row holds what; the first name that a row has is taken."""
-
-    text: tuple[str, ...] = ("text", "body", "content")
-    title: tuple[str, ...] = ("title", "headline")
-    outlet: tuple[str, ...] = ("outlet", "source", "domain")
-    published: tuple[str, ...] = ("published", "date")
-    id: tuple[str, ...] = field(default=("article_id", "id", "url"))
+PARQUET_BUFFER = 2**20  # bytes
+csv.field_size_limit(MAX_LINE)  # a quotation mark that is never closed makes one field of the rest
 
 
 def read_documents(source: str, form: Format = "auto", columns: Columns | None = None) -> Iterator[Document | Reject]:
@@ -117,9 +76,10 @@ def open_source(source: str) -> AbstractContextManager[BinaryIO]:
     """Open a file for reading, uncompressed; `-` is standard input."""
     if source == STDIN:
         return nullcontext(sys.stdin.buffer)
-    if source.endswith(".zst"):
+    suffix = Path(source).suffix.lower()
+    if suffix == ".zst":
         return io.BufferedReader(pa.input_stream(source, compression="zstd"))
-    return gzip.open(source, "rb") if source.endswith(".gz") else Path(source).open("rb")  # type: ignore[return-value]
+    return gzip.open(source, "rb") if suffix == ".gz" else Path(source).open("rb")  # type: ignore[return-value]
 
 
 def _read_text(source: str, stream: BinaryIO) -> Document | Reject:
@@ -130,7 +90,7 @@ def _read_text(source: str, stream: BinaryIO) -> Document | Reject:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Reject(source, None, _not_utf8(raw, error))
-    return Reject(source, None, _too_long(text)) if len(text) > MAX_TEXT else Document(source, text)
+    return Reject(source, None, too_long(len(text))) if len(text) > MAX_TEXT else Document(source, text)
 
 
 def _read_jsonl(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Document | Reject]:
@@ -164,10 +124,16 @@ def _read_csv(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Docum
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     reader = csv.DictReader(text, strict=True)
     while True:
+        first = reader.line_num + 1
         try:
             row = next(reader, None)
         except csv.Error as error:
-            yield Reject(source, reader.line_num, f"not CSV: {error}")
+            last = reader.reader.line_num
+            lost = f"; lines {first} to {last} are one row then: is a quotation mark left open?" if last > first else ""
+            too_large = "field limit" in str(error)
+            yield Reject(source, first, f"not CSV: {error}{lost}", broken=too_large)
+            if too_large:
+                return
             continue
         if row is None:
             return
@@ -182,7 +148,8 @@ def _read_csv(source: str, stream: BinaryIO, columns: Columns) -> Iterator[Docum
 
 def _read_parquet(source: str, columns: Columns) -> Iterator[Document | Reject]:
     wanted = {name for names in vars(columns).values() for name in names}
-    with pq.ParquetFile(io.BytesIO(sys.stdin.buffer.read()) if source == STDIN else source) as file:
+    whole = io.BytesIO(sys.stdin.buffer.read()) if source == STDIN else source
+    with pq.ParquetFile(whole, pre_buffer=False, buffer_size=PARQUET_BUFFER) as file:  # else it holds what it has read
         present = [name for name in file.schema_arrow.names if name in wanted]
         number = 0
         for batch in file.iter_batches(batch_size=256, columns=present):
@@ -194,53 +161,6 @@ def _read_parquet(source: str, columns: Columns) -> Iterator[Document | Reject]:
                     yield Reject(source, number, f"has a value that cannot be read: {error}")
                 else:
                     yield from_row(source, number, row, columns)
-
-
-def from_row(source: str, number: int, row: Any, columns: Columns) -> Document | Reject:
-    """Return the document that a row holds, or why it holds none."""
-    if not isinstance(row, Mapping):
-        return Reject(source, number, f"{type(row).__name__}, not an object with named fields")
-    text = _first(row, columns.text)
-    if text is None or not isinstance(text, str):
-        found = "is missing" if text is None else f"is {type(text).__name__}, not text"
-        return Reject(source, number, f"{' / '.join(columns.text)} {found}; name the field with --text-column")
-    if len(text) > MAX_TEXT:
-        return Reject(source, number, _too_long(text))
-    if SURROGATE.search(text):
-        return Reject(source, number, "the text has half a character (U+D800 to U+DFFF); write it as UTF-8")
-    published = _first(row, columns.published)
-    try:
-        day = None if published in (None, "") else _day(published)
-    except ValueError:
-        return Reject(source, number, f"published {published!r} is no date; write YYYY-MM-DD or leave it empty")
-    title = _first(row, columns.title)
-    outlet = _first(row, columns.outlet)
-    name = _first(row, columns.id)
-    return Document(
-        id=f"{source}:{number}" if name in (None, "") else str(name),
-        text=f"{title}\n{text}" if title else text,
-        text_start=len(f"{title}\n") if title else 0,
-        outlet=None if outlet in (None, "") else str(outlet),
-        published=day,
-    )
-
-
-def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    """Return the first field that holds something, else an empty text where a field is there, else None."""
-    present = [row[name] for name in names if row.get(name) is not None]
-    return next((value for value in present if value != ""), "" if present else None)
-
-
-def _day(value: Any) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    return datetime.fromisoformat(str(value).strip()).date()
-
-
-def _too_long(text: str) -> str:
-    return f"{len(text):,} characters; more than {MAX_TEXT:,} are no article: cut it into its articles"
 
 
 def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> str:

@@ -67,7 +67,12 @@ class Classifier:
         folder = resolve_checkpoint(path_or_repo, revision)
         if lexicon is None and (folder / LEXICON_FILE).is_file():
             lexicon = ActorLexicon.load(folder / LEXICON_FILE)
-        return cls(load_runtime(folder, runtime, device), AutoTokenizer.from_pretrained(folder), lexicon)
+        try:
+            return cls(load_runtime(folder, runtime, device), AutoTokenizer.from_pretrained(folder), lexicon)
+        except (OSError, RuntimeError, TypeError, ValueError):
+            raise
+        except Exception as error:  # safetensors, onnxruntime and tokenizers have their own
+            raise RuntimeError(f"{folder}: the checkpoint is damaged: {type(error).__name__}: {error}") from error
 
     def predict(
         self,

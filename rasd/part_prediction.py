@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rasd.corpus_job import Job
-from rasd.documents import Document
 from rasd.inference import Classifier
 from rasd.modeling import EVENT_GROUP
 from rasd.parts import Part, ReadDocument, Receipt, StanceWhere, write_part
 from rasd.passes import Plan, Target
+from rasd.rows import Document
 from rasd.spans import Span
 
 Cut = tuple[list[Span], list[list[Target]]]

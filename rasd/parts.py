@@ -13,11 +13,11 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rasd.documents import Document, Reject
 from rasd.files import whole_file, write_json
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, STANCE_GROUP, decode_events, decode_exclusive
 from rasd.passes import SpanRows, Target
+from rasd.rows import Document, Reject
 from rasd.spans import Span
 
 SCHEMA_VERSION = 1

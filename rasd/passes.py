@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_TOKENS = 4096  # padded tokens in one batch
 WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
+CHUNK = 2048  # passes that are tokenised at once: what the tokenizer returns takes far more memory than what is kept
 ACTOR_ROOM = 32  # tokens kept free for the actor's surface
 Pair = tuple[str, str | None]
 IntArray = npt.NDArray[np.int32]
@@ -88,7 +89,7 @@ def text_windows(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Piece]:
     """Return the offsets of the pieces that the model reads one at a time."""
     room = tokenizer.model_max_length - tokenizer.num_special_tokens_to_add(pair=True)
     room -= min(ACTOR_ROOM, room // 4)
-    if len(text) <= room and len(normalize("NFKC", text)) <= room:  # a token is at least one character
+    if _most_tokens(tokenizer, text) <= room:
         return [(0, len(text))]
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     offsets = encoded["offset_mapping"]
@@ -98,17 +99,30 @@ def text_windows(tokenizer: PreTrainedTokenizerBase, text: str) -> list[Piece]:
     return cut_windows(offsets, room, overlap=min(WINDOW_OVERLAP, room // 4))
 
 
+def _most_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
+    """Return how many tokens a text has at most: one a character, or one a byte where the tokenizer reads bytes."""
+    backend = tokenizer.backend_tokenizer
+    plain = text if text.isascii() else normalize("NFKC", text)
+    by_bytes = getattr(backend.model, "byte_fallback", False) or "ByteLevel" in repr(backend.pre_tokenizer)
+    return max(len(text), len(plain.encode() if by_bytes else plain))
+
+
 def encode_passes(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> Passes:
     """Tokenise the distinct ones of (span, None) and (span, actor surface); a span with three actors is cut up once."""
     places = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
-    backend.no_truncation()
-    texts = list(dict.fromkeys(text for pair in places for text in model_input(*pair)))
-    pieces = dict(zip(texts, backend.encode_batch_fast(texts, add_special_tokens=False), strict=True))
-    backend.enable_truncation(tokenizer.model_max_length, strategy="longest_first")
-    encodings = [backend.post_process(*(pieces[text] for text in model_input(*pair))) for pair in places]
-    features = {name: [_values(encoding, name) for encoding in encodings] for name in tokenizer.model_input_names}
+    features: dict[str, list[IntArray]] = {name: [] for name in tokenizer.model_input_names}
+    asked = list(places)
+    for at in range(0, len(asked), CHUNK):
+        inputs = [model_input(*pair) for pair in asked[at : at + CHUNK]]
+        texts = list(dict.fromkeys(text for given in inputs for text in given))
+        backend.no_truncation()
+        pieces = dict(zip(texts, backend.encode_batch_fast(texts, add_special_tokens=False), strict=True))
+        backend.enable_truncation(tokenizer.model_max_length, strategy="longest_first")
+        encodings = [backend.post_process(*(pieces[text] for text in given)) for given in inputs]
+        for name, values in features.items():
+            values += [_values(encoding, name) for encoding in encodings]
     return Passes(features, [places[pair] for pair in pairs])
 
 

@@ -66,7 +66,7 @@ class OnnxRuntime:
             how = " --int8 --validation FILE" if path.name == INT8_FILE else ""
             raise FileNotFoundError(f"{path} does not exist; make it with: rasd export {path.parent}{how}")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0  # 0: one a core
+        options.intra_op_num_threads = threads or torch.get_num_threads()  # as OMP_NUM_THREADS says
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.names = {value.name for value in self.session.get_inputs()}
         self.config: PreTrainedConfig = AutoConfig.from_pretrained(path.parent)

@@ -8,29 +8,22 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rasd.documents import (
-    FORMATS,
-    MAX_LINE,
-    STDIN,
-    Columns,
-    Document,
-    Format,
-    Reject,
-    from_row,
-    guess_format,
-    open_source,
-    read_documents,
-)
+from rasd.documents import FORMATS, MAX_LINE, STDIN, Format, guess_format, open_source, read_documents
+from rasd.rows import Columns, Document, Reject, from_row
+from rasd.spans import SURROGATE
 
 HUB = "hf://datasets/"
 HEAD = 100  # rows of a JSONL file that are looked at for the names of its fields
@@ -59,28 +52,51 @@ class Source:
     split: str | None = None
 
 
-def find_sources(inputs: Sequence[str], form: Format = "auto") -> list[str]:
-    """Return the files and data sets that are meant, each once, a folder's files sorted by path."""
+def find_sources(inputs: Sequence[str], form: Format = "auto", output: Path | None = None) -> list[str]:
+    """Return the files and data sets that are meant, each once, a folder's files sorted by path.
+
+    Hidden files and folders in a folder are left out, and so is what lies in the job's own `output`.
+    """
     found: list[str] = []
+    own = None if output is None else output.resolve()
     for name in inputs:
         if name == STDIN:
             raise SourceError("standard input cannot be read twice, so no job on it can go on; write it to a file")
         if name.startswith(HUB) or not Path(name).is_dir():
             found.append(name)
             continue
-        folder = Path(name)
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_meant(path, folder, form)]
+        files = sorted(path for path in _files_below(name, own) if form != "auto" or guess_format(path) is not None)
         if not files:
             raise SourceError(f"{name}: the folder holds no file of the kinds {', '.join(FORMATS)}")
         found += map(str, files)
-    if repeated := {name for name in found if found.count(name) > 1}:
-        raise SourceError(f"{sorted(repeated)[0]}: named twice; its articles would count twice")
+    places = Counter(name if name.startswith(HUB) else str(Path(name).resolve()) for name in found)
+    for place, count in places.items():
+        if count > 1:
+            raise SourceError(f"{place}: named twice, by itself, a folder or a link; its articles would count twice")
+    for name in found:
+        if SURROGATE.search(name):
+            raise SourceError(f"{name.encode(errors='surrogateescape')!r}: the file's name is not UTF-8; rename it")
     return found
 
 
-def _is_meant(path: Path, folder: Path, form: Format) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return not hidden and (form != "auto" or guess_format(path) is not None)
+def _files_below(folder: str, own: Path | None) -> Iterator[Path]:
+    """Yield the files below a folder, through links too; what cannot be looked into is an error, not passed over."""
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    seen: set[Path] = set()
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        real = Path(place).resolve()
+        if real in seen or real == own:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(place, name) for name in files if not name.startswith(".")):
+            if path.is_symlink() and not path.exists():
+                raise SourceError(f"{path}: a link to nothing; remove it, or bring its file back")
+            yield path
 
 
 def inspect_source(
@@ -98,13 +114,15 @@ def inspect_source(
     same size and time is not read again.
     """
     if name.startswith(HUB):
-        return _inspect_hub(name, columns, config, split)
+        return _inspect_hub(name, columns, config, split, (known or {}).get(name))
     path = Path(name)
     kind = form if form != "auto" else guess_format(path)
     if kind is None:
         raise SourceError(f"{name}: unknown kind of file {path.suffix!r}; use {', '.join(FORMATS)}, or say --format")
     try:
         status = path.stat()
+        if not S_ISREG(status.st_mode):
+            raise SourceError(f"{name}: is no file; a job reads its input twice, so write it to one")
         earlier = (known or {}).get(name)
         if earlier and (earlier.kind, earlier.size, earlier.modified) == (kind, status.st_size, status.st_mtime_ns):
             return earlier
@@ -112,7 +130,7 @@ def inspect_source(
         rows = _count_rows(name, kind)
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+    except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException) as error:
         raise SourceError(f"{name}: cannot be read: {error}") from error
     return Source(name, kind, status.st_size, status.st_mtime_ns, digest, rows)
 
@@ -124,9 +142,17 @@ def read_source(source: Source, columns: Columns) -> Iterator[Document | Reject]
             if isinstance(item, Reject) and item.broken:
                 raise SourceError(str(item))
             yield item
+        status = Path(source.name).stat()
+        if (status.st_size, status.st_mtime_ns) != (source.size, source.modified):
+            raise SourceError(f"{source.name}: has changed while it was read; begin anew in another --output")
         return
-    for number, row in enumerate(_load_hub(source.name, source.digest, source.config, source.split or "train"), 1):
-        yield from_row(source.name, number, row, columns)
+    try:
+        for number, row in enumerate(_load_hub(source.name, source.digest, source.config, source.split or "train"), 1):
+            yield from_row(source.name, number, row, columns)
+    except SourceError:
+        raise
+    except Exception as error:  # the network's errors have no common class with the rest
+        raise SourceError(f"{source.name}: cannot be read: {error}") from error
 
 
 def check_fields(name: str, present: Iterable[str] | None, columns: Columns) -> None:
@@ -174,15 +200,18 @@ def _count_rows(name: str, kind: str) -> int:
     return 1 if kind == "txt" else max(1, lines)
 
 
-def _inspect_hub(name: str, columns: Columns, config: str | None, split: str) -> Source:
+def _inspect_hub(name: str, columns: Columns, config: str | None, split: str, earlier: Source | None) -> Source:
+    """Look at a data set at its newest commit, or at the one that the job was begun with."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     repo, _, revision = name.removeprefix(HUB).partition("@")
     try:
-        commit = HfApi().dataset_info(repo, revision=revision or None).sha
+        begun = earlier is not None and (earlier.config, earlier.split) == (config, split)
+        commit = earlier.digest if begun and earlier else HfApi().dataset_info(repo, revision=revision or None).sha
         rows = _load_hub(name, str(commit), config, split)
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # the network's errors have no common class with the rest
         raise SourceError(f"{name}: cannot be read: {error}") from error
     check_fields(name, rows.column_names, columns)
     known = rows.info.splits or {}

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rasd import Classifier
 from rasd.corpus import predict_corpus
 from rasd.corpus_job import JobError, Settings, Shard
-from rasd.documents import Columns
 from rasd.onnx_export import export_onnx
+from rasd.rows import Columns
 from rasd.sources import SourceError
 
 

@@ -1,9 +1,12 @@
 """A corpus job that is killed, interrupted, out of room, or continued with something else."""
 
+import fcntl
+import json
 import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +20,8 @@ from corpus_files import files_of, write_rows
 
 from rasd import Classifier
 from rasd.corpus import predict_corpus
-from rasd.corpus_job import JobError, Settings, open_job
+from rasd.corpus_job import JobError, Settings, checkpoint_revision, finish, open_job
+from rasd.files import write_json
 
 KILLS = 20
 
@@ -106,9 +110,63 @@ def test_shards_may_begin_at_the_same_moment(corpus, small_run, tmp_path):
     with ThreadPoolExecutor(8) as threads:
         jobs = list(threads.map(lambda _: (together.wait(), open_job(*arguments))[1], range(8)))
     assert all(job == jobs[0] for job in jobs)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock-manifest", "manifest.json"]
     (tmp_path / "out/manifest.json").rename(tmp_path / "out/.unfinished-0-manifest.json")
     assert open_job(*arguments) == jobs[0]
+
+
+def test_of_two_jobs_that_begin_at_the_same_moment_one_is_refused(corpus, small_run, tmp_path):
+    together = threading.Barrier(2)
+
+    def begin(stance):
+        together.wait()
+        try:
+            return open_job([str(corpus)], small_run.model, tmp_path / "out", Settings(stance=stance))
+        except JobError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(begin, ("all", "none"))
+    assert isinstance(first, str) != isinstance(second, str)
+    assert "settings.stance" in (first if isinstance(first, str) else second)
+
+
+def test_a_checkpoint_without_the_runtimes_weights_begins_nothing(corpus, small_run, tmp_path):
+    bare = tmp_path / "model"
+    shutil.copytree(small_run.model, bare, ignore=shutil.ignore_patterns("*.onnx"))
+    with pytest.raises(JobError, match=r"has no model\.onnx, .*rasd export"):
+        predict_corpus([str(corpus)], bare, tmp_path / "out", Settings(runtime="onnx"))
+    assert not (tmp_path / "out").exists()
+    (bare / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(RuntimeError, match="the checkpoint is damaged"):
+        predict_corpus([str(corpus)], bare, tmp_path / "out")
+
+
+def test_the_window_that_a_tokenizer_allows_belongs_to_the_model(small_run, tmp_path):
+    copy = shutil.copytree(small_run.model, tmp_path / "model")
+    path = copy / "tokenizer_config.json"
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(plain | {"model_max_length": 32}), encoding="utf-8")
+    assert checkpoint_revision(copy, "torch") != checkpoint_revision(small_run.model, "torch")
+
+
+def test_somebody_elses_manifest_is_refused(corpus, small_run, tmp_path):
+    (tmp_path / "manifest.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(JobError, match="is no manifest of `rasd predict-corpus`"):
+        predict_corpus([str(corpus)], small_run.model, tmp_path)
+
+
+def test_two_shards_that_end_together_count_one_after_the_other(corpus, small_run, tmp_path):
+    job = open_job([str(corpus)], small_run.model, tmp_path / "out", Settings())
+    with ThreadPoolExecutor(1) as thread:
+        with (job.folder / ".lock-summary").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            late = thread.submit(finish, job, [])
+            with pytest.raises(TimeoutError):
+                late.result(timeout=0.3)
+            write_json(job.folder / "summary.json", {"complete": True, "of": "the other shard"})
+        assert late.result() == {"complete": True, "of": "the other shard"}
+    assert not (job.folder / "rejects.jsonl").exists()
 
 
 def test_two_processes_do_not_make_the_same_parts(corpus, small_run, tmp_path):

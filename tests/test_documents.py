@@ -1,13 +1,17 @@
+import csv
 import gzip
 import json
+import random
 import re
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from corpus_files import write_rows
 
-from rasd.documents import Columns, Document, Reject, guess_format, read_documents
+from rasd.documents import guess_format, read_documents
+from rasd.rows import Columns, Document, Reject
 
 ROW = {"article_id": "a1", "outlet": "شبكة", "published": "2016-05-02", "title": "عنوان", "text": "نص الخبر"}
 EXPECTED = Document("a1", "عنوان\nنص الخبر", "شبكة", date(2016, 5, 2), text_start=6)
@@ -131,3 +135,49 @@ def test_formats_by_name(tmp_path):
     assert [guess_format(tmp_path / name) for name in names] == [
         "jsonl", "csv", "parquet", "jsonl", None, None,
     ]  # fmt: skip
+
+
+def test_half_a_character_in_any_field_rejects_the_row(tmp_path):
+    rows = [{"text": "نص", name: "x\ud800"} for name in ("text", "title", "outlet", "id")]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for what, reject in zip(("text", "title", "outlet", "id"), read_documents(str(path)), strict=True):
+        assert isinstance(reject, Reject)
+        assert reject.reason.startswith(f"the {what} has half a character")
+
+
+def test_a_title_counts_and_a_wrong_value_is_shown_short(tmp_path):
+    rows = [{"text": "نص", "title": "ع" * 2_000_000}, {"text": "نص", "published": "أمس" * 5000}]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    long, undated = read_documents(str(path))
+    assert long.reason.startswith("2,000,002 characters")
+    assert len(undated.reason) < 200
+
+
+def test_capitals_in_a_compressed_files_name(tmp_path):
+    path = tmp_path / "A.JSONL.GZ"
+    path.write_bytes(gzip.compress(b'{"text": "x"}\n'))
+    assert [document.text for document in read_documents(str(path))] == ["x"]
+
+
+def test_an_open_quotation_mark_names_all_lines_that_it_takes(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text('id,text\n1,أول\n2,"لا ينتهي\n' + "3,ثالث\n" * 50, encoding="utf-8")
+    first, lost = read_documents(str(path))
+    assert (first.text, lost.line) == ("أول", 3)
+    assert "lines 3 to 53 are one row then" in lost.reason
+    limit = csv.field_size_limit(100)
+    try:
+        *_, broken = read_documents(str(path))
+    finally:
+        csv.field_size_limit(limit)
+    assert broken.broken
+    assert broken.line == 3
+
+
+def test_a_large_parquet_file_is_not_held(tmp_path):
+    texts = ["".join(random.Random(i).choices("ابتثجحخدذر", k=2000)) for i in range(2000)]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts * 4}), path, row_group_size=2000, compression="none")
+    held = max(pa.total_allocated_bytes() for _ in read_documents(str(path)))
+    assert held < path.stat().st_size / 3

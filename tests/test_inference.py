@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from rasd import Classifier
-from rasd.passes import text_windows
+from rasd.passes import encode_passes, text_windows
 
 SPANS = [
     "قصفت ميليشيا أسد الطائفية أحياء البلدة بالمدفعية فجر اليوم.",
@@ -109,6 +111,28 @@ def test_windows_cover_the_text_whatever_the_limit(classifier, monkeypatch, limi
     assert len(pieces) < 8 * len(text) / limit
     room = [len(classifier.tokenizer(text[a:b], verbose=False)["input_ids"]) for a, b in pieces]
     assert max(room) <= limit
+
+
+def test_a_tokenizer_of_bytes_has_its_windows_too(classifier):
+    backend = Tokenizer(models.BPE({byte: i for i, byte in enumerate(pre_tokenizers.ByteLevel.alphabet())}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=128)
+    text = "وتواصل المديرية أعمال صيانة الطرق"  # fewer characters than tokens are allowed, and more bytes
+    assert len(text) * 2 < 128 - 32
+    assert text_windows(tokenizer, text) == [(0, len(text))]
+    pieces = text_windows(tokenizer, text * 2)
+    assert len(text * 2) < 128 - 32 < len(tokenizer(text * 2)["input_ids"])
+    assert (pieces[0][0], pieces[-1][1], len(pieces)) == (0, len(text * 2), 2)
+
+
+def test_what_is_tokenised_at_once_changes_nothing(classifier, monkeypatch):
+    pairs = [(span, actor) for span in SPANS for actor in (None, "أسد")]
+    whole = encode_passes(classifier.tokenizer, pairs)
+    monkeypatch.setattr("rasd.passes.CHUNK", 3)
+    parts = encode_passes(classifier.tokenizer, pairs)
+    assert parts.places == whole.places
+    for name, values in whole.features.items():
+        assert all(np.array_equal(a, b) for a, b in zip(parts.features[name], values, strict=True))
 
 
 def test_text_that_cannot_be_read_tells_nothing(classifier):

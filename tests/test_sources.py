@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from corpus_files import write_rows
 
-from rasd.documents import Columns, Document
+from rasd.rows import Columns, Document
 from rasd.sources import SourceError, find_sources, inspect_source, read_source
 from train.hub import Destination, publish_files
 
@@ -63,6 +64,48 @@ def test_only_what_is_hidden_inside_a_folder_is_left_out(folder, monkeypatch):
     monkeypatch.chdir(folder / "sub")
     assert find_sources(["../.projects/news"]) == ["../.projects/news/h.jsonl"]
     assert find_sources([".."])[0] == "../a.jsonl"
+
+
+def test_links_are_followed_once_and_what_cannot_be_looked_into_is_an_error(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    path = write_rows(elsewhere / "far.jsonl", ROWS)
+    (folder / "sub/linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(folder)  # a loop
+    names = find_sources([str(folder)])
+    assert str(folder / "sub/linked/far.jsonl") in names
+    assert len(names) == 7
+    for again in (str(path), str(folder / "../" / folder.name / "a.jsonl")):
+        with pytest.raises(SourceError, match="named twice, by itself, a folder or a link"):
+            find_sources([str(folder), again])
+    (folder / "sub/gone.jsonl").symlink_to(folder / "nowhere.jsonl")
+    with pytest.raises(SourceError, match=r"gone\.jsonl: a link to nothing"):
+        find_sources([str(folder)])
+
+
+def test_the_jobs_own_output_is_no_input(folder):
+    (folder / "out").mkdir()
+    write_rows(folder / "out/rejects.jsonl", ROWS)
+    assert len(find_sources([str(folder)])) == 7
+    assert len(find_sources([str(folder)], output=folder / "sub/../out")) == 6
+
+
+def test_many_files_are_found_in_linear_time(tmp_path, monkeypatch):
+    for number in range(300):
+        (tmp_path / f"{number}.txt").touch()
+    compared = []
+    monkeypatch.setattr(Path, "resolve", lambda self: (compared.append(self), self)[1])
+    assert len(find_sources([str(tmp_path)])) == 300
+    assert len(compared) < 400
+
+
+def test_a_pipe_and_an_odd_name_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(SourceError, match="is no file; a job reads its input twice"):
+        inspect_source(str(tmp_path / "pipe.jsonl"), Columns())
+    odd = os.fsdecode(b"\xff.txt")
+    (tmp_path / odd).touch()
+    with pytest.raises(SourceError, match="file's name is not UTF-8"):
+        find_sources([str(tmp_path)])
 
 
 def test_a_very_long_first_line_is_not_held_to_learn_the_fields(folder, monkeypatch):
@@ -115,6 +158,16 @@ def test_what_cannot_be_read_is_one_error(folder):
             find_sources(inputs)
 
 
+def test_a_source_that_changes_while_it_is_read_stops_the_job(folder):
+    path = folder / "a.jsonl"
+    source = inspect_source(str(path), Columns())
+    read = read_source(source, Columns())
+    next(read)
+    write_rows(path, [*ROWS, *ROWS])
+    with pytest.raises(SourceError, match="has changed while it was read"):
+        list(read)
+
+
 def test_a_source_that_breaks_while_it_is_read_stops_the_job(folder):
     path = folder / "b.jsonl.gz"
     source = inspect_source(str(path), Columns())
@@ -125,7 +178,7 @@ def test_a_source_that_breaks_while_it_is_read_stops_the_job(folder):
 
 SCRIPT = """
 import json, sys
-from rasd.documents import Columns
+from rasd.rows import Columns
 from rasd.sources import SourceError, inspect_source, read_source
 where = {"config": sys.argv[2] or None, "split": sys.argv[3]}
 source = inspect_source(sys.argv[1], Columns(), **where)

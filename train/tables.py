@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, Features, List, Value
 
-from rasd.documents import Reject, guess_format
+from rasd.documents import guess_format
 from rasd.labels import EXCLUSIVE, LabelGroup, LabelSchema
+from rasd.rows import Reject
 from rasd.spans import SURROGATE
 from train.config import ColumnsConfig, Config, split_files
 from train.data import MAX_ERRORS, DataError, draw_spans
