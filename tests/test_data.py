@@ -143,7 +143,7 @@ def test_encoding_joins_the_pair_and_counts_truncation(schema, small_encoder):
     ]
     data, truncated = encode_examples(examples, tokenizer, 40)
     assert truncated == 1
-    assert tokenizer.decode(data[0]["input_ids"]) == "<s> ميليشيا أسد</s></s> قصفت ميليشيا أسد البلدة</s>"
+    assert tokenizer.decode(data[0]["input_ids"]) == "<s> ميليشيا اسد</s></s> قصفت ميليشيا اسد البلده</s>"
     assert data["length"] == [len(ids) for ids in data["input_ids"]]
     assert max(data["length"]) == 40
 

@@ -240,10 +240,11 @@ def test_it_says_how_many_spans_the_run_read(run, card):
     assert render_card(run, REPO).count("(number of spans not recorded)") == 2
 
 
-def test_of_other_peoples_spans_it_says_nothing_that_holds_for_the_projects(run, card):
+def test_of_other_peoples_spans_it_says_nothing_that_holds_for_the_projects(run, card, tmp_path):
     assert "A language model labelled the spans" in card
     plain = yaml.safe_load(run.config_file.read_text(encoding="utf-8"))
-    plain["data"]["train"] = ["mine/train.jsonl"]
+    (tmp_path / "mine.jsonl").touch()
+    plain["data"]["train"] = [str(tmp_path / "mine.jsonl")]
     run.config_file.write_text(yaml.safe_dump(plain), encoding="utf-8")
     other = render_card(run, REPO)
     for claim in (

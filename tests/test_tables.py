@@ -39,6 +39,7 @@ ROWS = [
 COLUMNS = ColumnsConfig(
     text="tweet", given="target", labels={"stance": "stance"}, polar=["Favor", "Against"], validation_share=None
 )
+NOTHING_FROZEN = ("model.freeze_layers=0", "training.cache_frozen_layers=false")  # the small encoder has few layers
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ def mawqif_config(tmp_path_factory, small_encoder):
         "logging_steps": 1,
     }
     more = [f"training.{name}={value}" for name, value in training.items()]
-    more += ["data.columns.text=tweet", f"model.name_or_path={small_encoder}"]
+    more += ["data.columns.text=tweet", f"model.name_or_path={small_encoder}", *NOTHING_FROZEN]
     return benchmark_config("mawqif", folder, *more)
 
 
@@ -272,7 +273,7 @@ def test_pairs_with_a_validation_file_and_one_unconditional_group(tmp_path, smal
     for name, part in (("train", rows), ("dev", rows[:9]), ("test", rows[:3])):
         write_jsonl(tmp_path / f"{name}.jsonl", part)
     more = ("training.num_train_epochs=1", f"data.validation=[{tmp_path / 'dev.jsonl'}]", "training.precision=fp32",
-            f"model.name_or_path={small_encoder}")  # fmt: skip
+            f"model.name_or_path={small_encoder}", *NOTHING_FROZEN)  # fmt: skip
     run = train(benchmark_config("ans", tmp_path, *more))
     scores = run.read_metrics()["validation"]["checkpoint"]
     assert scores["rows"] == 9
