@@ -232,7 +232,3 @@ def _stances_cell(stances: list[dict[str, Any]]) -> Text:
         cell.append(f"{stance['stance']} {stance['probability']:.2f}", style=colour)
         cell.append(f" {stance['actor'] or '?'}\n  {stance['surface']}\n")
     return cell if cell else Text("–")
-
-
-if __name__ == "__main__":
-    app()

@@ -1,9 +1,12 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from corpus_files import read_rows, write_rows
 from typer.testing import CliRunner
 
+import rasd as library
 from rasd.cli import app
 
 TEXT = "قصفت ميليشيا أسد الطائفية أحياء البلدة.\nالتعليقات (3)\nوفاز الفريق بالمباراة."
@@ -157,3 +160,27 @@ def test_predict_corpus_refuses_in_one_line(small_run, tmp_path, arguments, mess
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = "import rasd, sys; assert not {'torch', 'transformers'} & set(sys.modules); print(rasd.Classifier.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "Classifier\n"
+    assert all(getattr(library, name).__name__ == name for name in library.__all__)
+    assert set(library.__all__) <= set(dir(library))
+    with pytest.raises(AttributeError, match="has no attribute 'Clasifier'"):
+        library.Clasifier  # noqa: B018
+
+
+def test_an_interruption_while_libraries_load_leaves_no_traceback():
+    code = """
+import runpy, sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "transformers":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+runpy.run_module("rasd", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

@@ -215,7 +215,7 @@ def heed_interrupts():
 
 
 def test_interrupted_on_the_command_line(corpus, small_run, tmp_path):
-    command = [sys.executable, "-m", "rasd.cli", "predict-corpus", str(corpus), "--model", str(small_run.model)]
+    command = [sys.executable, "-m", "rasd", "predict-corpus", str(corpus), "--model", str(small_run.model)]
     command += ["--output", str(tmp_path / "out"), "--part-rows", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_interrupts)
