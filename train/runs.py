@@ -153,10 +153,11 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, Any] | None:
-    """Return the commit and whether the tree differs from it; None outside a repository."""
+    """Return the commit and whether tracked files differ from it; None outside a repository."""
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changes = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+        command = ["git", "status", "--porcelain", "--untracked-files=no"]
+        changes = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     return {"commit": commit, "modified": bool(changes.strip())}
