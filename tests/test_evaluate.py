@@ -74,6 +74,7 @@ def test_command_prints_the_classes(small_run):
     result = CliRunner().invoke(app, [str(small_run.path), "--split", "test", "--no-baselines"])
     assert result.exit_code == 0, result.output
     assert "checkpoint, by class (24 spans" in result.stdout
+    assert "…" not in result.stdout, "a table is cut short at 80 characters"
 
 
 def test_other_files_are_scored_under_their_own_name(small_run, tmp_path, scores):

@@ -16,6 +16,7 @@ COLUMNS = {
     "stance": "stance.macro_f1",
     "polar": "stance.polar_f1",
 }
+NAME_WIDTH = len("checkpoint")
 WITH_INTERVAL = ("event", "modality", "end to end", "stance")
 
 
@@ -23,8 +24,9 @@ def system_table(title: str, scores: Mapping[str, Scores]) -> Table:
     """Return one row a system, and under it the 95 % intervals of its main scores."""
     caption = "macro-F1 where no other score is named, 95 % intervals over articles; exact: all events right; "
     table = Table(title=title, caption=caption + "polar: hostile and supportive")
-    for column in ("system", *COLUMNS):
-        table.add_column(column, justify="left" if column == "system" else "right", no_wrap=True)
+    table.add_column("system", min_width=NAME_WIDTH)  # a longer name is folded: 80 characters hold the whole table
+    for column in COLUMNS:
+        table.add_column(column.replace("to ", "to\n"), justify="right", no_wrap=True)
     for name, score in scores.items():
         cells = []
         for column, path in COLUMNS.items():
@@ -60,7 +62,7 @@ def look_up(scores: Scores, path: str) -> Any:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None else f"{value:.3f}".removeprefix("0")
 
 
 def _short(value: float) -> str:
