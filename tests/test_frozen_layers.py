@@ -99,14 +99,17 @@ def test_nothing_half_written_stays(small_encoder, schema, spans, cache):
 
 
 def test_training_is_the_same_with_and_without_the_cache(small_config, cache, tmp_path):
-    curves = []
+    curves, scores = [], []
     for cached in ("false", "true"):
         settings = ["model.freeze_layers=2", "model.dropout=0.0", "training.num_train_epochs=1"]
         settings += [f"training.cache_frozen_layers={cached}", f"output_dir={json.dumps(str(tmp_path / cached))}"]
         run = train(load_config(small_config, settings))
-        curves.append([entry["loss"] for line in run.log_file.open() if "loss" in (entry := json.loads(line))])
-    assert len(list(cache.iterdir())) == 1
+        entries = [json.loads(line) for line in run.log_file.open()]
+        curves.append([entry["loss"] for entry in entries if "loss" in entry])
+        scores.append([entry["eval_loss"] for entry in entries if "eval_loss" in entry])
+    assert len(list(cache.iterdir())) == 2  # training and validation
     assert np.allclose(curves[0], curves[1], rtol=5e-3)
+    assert np.allclose(scores[0], scores[1], rtol=5e-3)
     assert curves[0][-1] < curves[0][0]
     AutoModelForSequenceClassification.from_pretrained(run.model)  # whole, though trained in part
 

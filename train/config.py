@@ -126,7 +126,7 @@ class TrainingConfig(Section):
     calibrate: bool = False  # the default lets runs made before this field be read
     """After training, fit temperatures, scales and shifts on validation and fold them into the classification layer."""
     cache_frozen_layers: bool = False  # the default lets runs made before this field be read
-    """Compute the frozen layers' output on the training examples once, and keep it (`train/frozen_layers.py`)."""
+    """Compute the frozen layers' output on the examples once, and keep it (`train/frozen_layers.py`)."""
     logging_steps: int = Field(ge=1)
     """Steps between two entries of the training log."""
 

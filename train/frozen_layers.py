@@ -1,4 +1,4 @@
-"""Layers that are not trained: keep them as they are, and compute their output on the training examples only once.
+"""Layers that are not trained: keep them as they are, and compute their output on the examples only once.
 
 On a CPU the frozen layers are a large part of each step, although their output is the same in every epoch, and for
 every seed that trains on the same examples. It is kept in the cache folder in half precision, `2 * hidden size` bytes a
@@ -46,7 +46,7 @@ def freeze(model: PreTrainedModel, embeddings: bool, layers: int) -> None:
 
 @dataclass(frozen=True)
 class CachedExamples(TorchDataset[Features]):
-    """Training examples with the output of the frozen layers in place of their tokens."""
+    """Examples with the output of the frozen layers in place of their tokens."""
 
     states: npt.NDArray[np.float16]
     """Shape (tokens of all examples, hidden size), on disk."""

@@ -111,9 +111,12 @@ def build_trainer(
     stopping = [EarlyStoppingCallback(patience)] if patience else []
     arguments = training_arguments(config, run)
     examples: Any = train
+    held_out: Any = validation.sort("length")  # the scores do not depend on the order, the padding does
     if config.training.cache_frozen_layers:
         with process_state().main_process_first():
-            examples = cache_examples(model, train, config.model.freeze_layers, tokenizer)
+            examples, held_out = (
+                cache_examples(model, part, config.model.freeze_layers, tokenizer) for part in (train, held_out)
+            )
         start_above(model, config.model.freeze_layers)
     boards = [TensorBoardCallback(SummaryWriter(str(run.logs)))] if arguments.process_index == 0 else []
     return GroupTrainer(
@@ -123,7 +126,7 @@ def build_trainer(
         model=model,
         args=arguments,
         train_dataset=examples,
-        eval_dataset=validation.sort("length"),  # the scores do not depend on the order, the padding does
+        eval_dataset=held_out,
         processing_class=tokenizer,
         data_collator=Collator(tokenizer),
         compute_metrics=scores,
