@@ -131,7 +131,7 @@ def draw_probes(probes: Mapping[str, Any]) -> list[Chart]:
         _chart(rows)
         .mark_bar(height={"band": 0.6})
         .encode(
-            x=_share(alt.X, "right", "share of cases that come out right"),
+            x=_share(alt.X, "right", "share that comes out right"),
             y=alt.Y("probe:N", sort=None, title=None),
             tooltip=_tooltip("probe:N", "cases:O", "right:Q"),
         )
