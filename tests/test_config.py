@@ -108,13 +108,14 @@ def test_wrong_values_are_named(override, message):
 
 def test_unknown_and_missing_keys_are_named(tmp_path):
     plain = yaml.safe_load(Path("configs/embedded.yaml").read_text(encoding="utf-8"))
-    plain["training"]["epochs"] = plain["training"].pop("num_train_epochs")
+    del plain["training"]["num_train_epochs"]
+    plain["training"]["epochs"] = 7
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump(plain), encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert "wrong.yaml: training.num_train_epochs: Field required; add it" in str(caught.value)
-    assert "wrong.yaml: training.epochs: Extra inputs are not permitted (found 3); remove it" in str(caught.value)
+    assert "wrong.yaml: training.epochs: Extra inputs are not permitted (found 7); remove it" in str(caught.value)
 
 
 def test_missing_and_broken_files_are_named(tmp_path):
