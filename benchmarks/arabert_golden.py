@@ -13,10 +13,10 @@ from pathlib import Path
 from string import digits
 from unicodedata import normalize
 
-from published_arabert import MODEL, SPECIAL_TOKENS, bert_tokenizer, explain, published_preprocessor
 from rich.console import Console
 from tokenizers import Tokenizer
 
+from benchmarks.published_arabert import MODEL, SPECIAL_TOKENS, bert_tokenizer, explain, published_preprocessor
 from rasd.normalization import ARABERT_TOKENS, NEIGHBOURS, with_arabert_normalization
 
 GOLDEN = Path("tests/golden/arabert.jsonl")

@@ -18,11 +18,11 @@ from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # both ways on one thread
 
-from published_arabert import bert_tokenizer, explain, published_preprocessor, train_tokenizer
 from rich.console import Console
 from rich.table import Table
 from tqdm.auto import tqdm
 
+from benchmarks.published_arabert import bert_tokenizer, explain, published_preprocessor, train_tokenizer
 from rasd.normalization import with_arabert_normalization
 
 SPEED_PARAGRAPHS = 2000

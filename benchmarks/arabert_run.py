@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from published_arabert import train_tokenizer
 from rich.console import Console
 from rich.table import Table
 from transformers import BertConfig, BertForMaskedLM
 
+from benchmarks.published_arabert import train_tokenizer
 from rasd.normalization import ARABERT_TOKENS, arabert_normalizer
 
 ROOT = Path(__file__).parent.parent

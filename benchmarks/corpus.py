@@ -11,7 +11,6 @@ with a one-layer encoder of random weights, which leaves the memory to the rest.
 import argparse
 import gzip
 import json
-import os
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoTokenizer, BertConfig, BertModel
 
+from benchmarks.memory import peak_memory
 from rasd import Classifier, LabelSchema
 from rasd.backbones import build_embedded
 from rasd.corpus_job import PART_ROWS, Settings, open_job
@@ -35,6 +35,7 @@ from rasd.part_prediction import prepare_part
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "configs/labels/conflict.yaml"
+BETWEEN_LOOKS = 0.05  # seconds
 console = Console()
 
 
@@ -42,11 +43,13 @@ def measured(command: list[str]) -> tuple[float, float]:
     """Run a command; return its seconds and its peak memory in bytes."""
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, peak_memory(process.pid))
+        time.sleep(BETWEEN_LOOKS)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return time.perf_counter() - started, usage.ru_maxrss * 1024
+    return time.perf_counter() - started, peak
 
 
 def predict_command(source: Path, model: Path, output: Path, *options: str) -> list[str]:

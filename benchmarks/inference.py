@@ -3,7 +3,8 @@
 Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 600] [--threads 2] [--markdown FILE]`
 
 Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
-(c) sentence-transformers' CrossEncoder.predict, where it is installed; (d) ONNX Runtime on the unfused graph, padded
+(c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with an
+empty second one, two tokens more, and its answers are not compared; (d) ONNX Runtime on the unfused graph, padded
 batches of 32 in file order. All read the same spans, in a process of its own each, after a warm-up. `--base` adds a
 BERT-base of AraBERT's shape with random weights and MODEL's tokenizer. Decisions are compared with those of (a); random
 weights give near ties, so look at the difference of the logits there. Tokens are those of the texts, without padding.
@@ -14,7 +15,6 @@ import gzip
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -37,6 +37,7 @@ from transformers import (
     pipeline,
 )
 
+from benchmarks.memory import peak_memory
 from rasd import Classifier
 from rasd.labels import CONFIG_KEY, EXCLUSIVE, LabelSchema
 from rasd.onnx_export import export_onnx, trace_graph
@@ -97,7 +98,7 @@ def load_system(name: str, folder: Path, threads: int) -> Predict:
         from sentence_transformers import CrossEncoder  # no dependency of the project
 
         encoder = CrossEncoder(str(folder), activation_fn=torch.nn.Identity(), device="cpu")
-        return lambda texts: np.asarray(encoder.predict([(text,) for text in texts], batch_size=BATCH))
+        return lambda texts: np.asarray(encoder.predict([(text, "") for text in texts], batch_size=BATCH))
     if name == PEERS[3]:
         runtime, tokenizer = OnnxRuntime(folder / UNFUSED, threads=threads), AutoTokenizer.from_pretrained(folder)
 
@@ -109,7 +110,7 @@ def load_system(name: str, folder: Path, threads: int) -> Predict:
         return predict
     pipe: Any = pipeline("text-classification", model=str(folder), device="cpu", dtype=torch.float32)
     size = 1 if name == PEERS[0] else BATCH
-    order = pipe.model.config.label2id
+    order = [pipe.model.config.id2label[index] for index in range(pipe.model.config.num_labels)]
 
     def classify(texts: list[str]) -> np.ndarray[Any, Any]:
         rows = pipe(texts, batch_size=size, top_k=None, function_to_apply="none", truncation=True)
@@ -128,8 +129,7 @@ def work(name: str, folder: Path, spans: Path, threads: int, result: Path) -> No
     started = time.perf_counter()
     logits = predict(texts)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    np.savez(result, logits=logits, seconds=seconds, peak=peak)
+    np.savez(result, logits=logits, seconds=seconds, peak=peak_memory())
 
 
 def matmul_rate(threads: int) -> float:
@@ -196,6 +196,8 @@ def compare(title: str, model: Path, spans: list[str], threads: int, rate: float
             share = f"{needed / seconds[name] / rate:.0%}"
             equal = f"{equal_decisions(found['logits'], reference, schema):.2%}"
             difference = f"{np.abs(found['logits'] - reference).max():.1e}"
+            if name == PEERS[2]:
+                equal = difference = "–"
             table.add_row(name, *speed, *ratios, f"{float(found['peak']) / 1e6:,.0f}", share, equal, difference)
             console.print(f"{name}: {speed[0]} spans/s")
     return table
