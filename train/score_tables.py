@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from train.metrics.offline import Scores
+from train.predictions import CHECKPOINT
 
 COLUMNS = {
     "event": "events.macro_f1",
@@ -16,7 +17,7 @@ COLUMNS = {
     "stance": "stance.macro_f1",
     "polar": "stance.polar_f1",
 }
-NAME_WIDTH = len("checkpoint")
+NAME_WIDTH = len(CHECKPOINT)
 WITH_INTERVAL = ("event", "modality", "end to end", "stance")
 
 
