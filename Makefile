@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rasd needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed $$(grep '^torch==' constraints.txt)
-	$(BIN)/python -m pip install --quiet --editable '.[train,report,offline,onnx,dev]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[train,report,offline,onnx,openvino,dev]' --constraint constraints.txt
 	touch $@
 
 clean:

@@ -3,11 +3,12 @@
 Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 600] [--threads 2] [--markdown FILE]`
 
 Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
-(c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with an
-empty second one, two tokens more, and its answers are not compared; (d) ONNX Runtime on the unfused graph, padded
-batches of 32 in file order. All read the same spans, in a process of its own each, after a warm-up. `--base` adds a
-BERT-base of AraBERT's shape with random weights and MODEL's tokenizer. Decisions are compared with those of (a); random
-weights give near ties, so look at the difference of the logits there. Tokens are those of the texts, without padding.
+(c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with
+an empty second one, two tokens more, and its answers are not compared; (d) ONNX Runtime on the unfused graph, padded
+batches of 32 in file order. Ours are the runtimes, and one of them with the large batches of an accelerator. All read
+the same spans, in a process of its own each, after a warm-up. `--base` adds a BERT-base of AraBERT's shape with
+random weights and MODEL's tokenizer. Decisions are compared with those of (a); random weights give near ties, so look
+at the difference of the logits there. Tokens are those of the texts, without padding.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -39,17 +41,20 @@ from transformers import (
 
 from benchmarks.memory import peak_memory
 from rasd import Classifier
+from rasd.batching import BATCH_TOKENS
 from rasd.labels import CONFIG_KEY, EXCLUSIVE, LabelSchema
 from rasd.onnx_export import export_onnx, trace_graph
 from rasd.quantisation import quantise
-from rasd.runtimes import INT8_FILE, ONNX_FILE, OnnxRuntime, load_float32, load_runtime
+from rasd.runtimes import INT8_FILE, ONNX_FILE, has_bf16, load_float32, load_runtime
 from rasd.spans import cut_spans
 
 PEERS = ("(a) pipeline", "(b) pipeline, batch 32", "(c) CrossEncoder", "(d) ONNX Runtime, batch 32")
-OURS = ("torch", "onnx", "onnx-int8")
+OURS = ("torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16")
+LARGE = "onnx, large batches"
 UNFUSED = "unfused.onnx"
+FP32, BF16 = "fp32", "bf16"
 BATCH = 32
-WARM_UP = 4  # spans
+WARM_UP = 100  # other spans: some runtimes compile for each new shape
 Predict = Callable[[list[str]], np.ndarray[Any, Any]]
 console = Console()
 
@@ -89,10 +94,19 @@ def build_graphs(model: Path, folder: Path) -> Path:
     return copy
 
 
+def plain_session(path: Path, threads: int) -> Any:
+    """Open a graph as ONNX Runtime's documentation shows it: all threads work on the same batch."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 def load_system(name: str, folder: Path, threads: int) -> Predict:
     """Return a system as a function from texts to logits of shape (texts, labels)."""
-    if name in OURS:
-        classifier = Classifier(load_runtime(folder, name, threads=threads), AutoTokenizer.from_pretrained(folder))  # type: ignore[arg-type]
+    if name in (*OURS, LARGE):
+        runtime: Any = load_runtime(folder, "onnx" if name == LARGE else name, threads=threads)  # type: ignore[arg-type]
+        runtime.batch_tokens = BATCH_TOKENS if name == LARGE else runtime.batch_tokens
+        classifier = Classifier(runtime, AutoTokenizer.from_pretrained(folder))
         return lambda texts: classifier.logits([(text, None) for text in texts])
     if name == PEERS[2]:
         from sentence_transformers import CrossEncoder  # no dependency of the project
@@ -100,12 +114,12 @@ def load_system(name: str, folder: Path, threads: int) -> Predict:
         encoder = CrossEncoder(str(folder), activation_fn=torch.nn.Identity(), device="cpu")
         return lambda texts: np.asarray(encoder.predict([(text, "") for text in texts], batch_size=BATCH))
     if name == PEERS[3]:
-        runtime, tokenizer = OnnxRuntime(folder / UNFUSED, threads=threads), AutoTokenizer.from_pretrained(folder)
+        session, tokenizer = plain_session(folder / UNFUSED, threads), AutoTokenizer.from_pretrained(folder)
 
         def predict(texts: list[str]) -> np.ndarray[Any, Any]:
             parts = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
             batches = [tokenizer(part, padding=True, truncation=True, return_tensors="np") for part in parts]
-            return np.concatenate([runtime.logits({k: v.astype(np.int64) for k, v in b.items()}) for b in batches])
+            return np.concatenate([session.run(["logits"], dict(batch))[0] for batch in batches])
 
         return predict
     pipe: Any = pipeline("text-classification", model=str(folder), device="cpu", dtype=torch.float32)
@@ -127,16 +141,16 @@ def work(name: str, folder: Path, spans: Path, threads: int, result: Path) -> No
     predict = load_system(name, folder, threads)
     predict(texts[:WARM_UP])
     started = time.perf_counter()
-    logits = predict(texts)
+    logits = predict(texts[WARM_UP:])
     seconds = time.perf_counter() - started
     np.savez(result, logits=logits, seconds=seconds, peak=peak_memory())
 
 
-def matmul_rate(threads: int) -> float:
-    """Return the best rate of the machine's fp32 matrix products, in operations a second."""
+def matmul_rate(threads: int, dtype: torch.dtype) -> float:
+    """Return the best rate of the machine's matrix products, in operations a second."""
     torch.set_num_threads(threads)
     size, best = 1536, 0.0
-    left, right = torch.rand(size, size), torch.rand(size, size)
+    left, right = torch.rand(size, size).to(dtype), torch.rand(size, size).to(dtype)
     for _ in range(20):
         started = time.perf_counter()
         torch.mm(left, right)
@@ -169,11 +183,12 @@ def equal_decisions(logits: np.ndarray[Any, Any], reference: np.ndarray[Any, Any
     return float(np.mean(equal))
 
 
-def compare(title: str, model: Path, spans: list[str], threads: int, rate: float) -> Table:
-    """Run every system on one checkpoint and return the table."""
+def compare(title: str, model: Path, drawn: list[str], threads: int, rates: dict[str, float]) -> Table:
+    """Run every system on one checkpoint and return the table; the first spans only warm up."""
+    spans = drawn[WARM_UP:]
     with TemporaryDirectory() as place:
         folder, texts, result = build_graphs(model, Path(place)), Path(place) / "spans.json", Path(place) / "out.npz"
-        texts.write_text(json.dumps(spans), encoding="utf-8")
+        texts.write_text(json.dumps(drawn), encoding="utf-8")
         tokenizer = AutoTokenizer.from_pretrained(folder)
         lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
         needed, schema = operations(folder, lengths), LabelSchema.from_config(AutoConfig.from_pretrained(folder))
@@ -181,9 +196,12 @@ def compare(title: str, model: Path, spans: list[str], threads: int, rate: float
         table = Table(*heads, title=f"{title}: {len(spans)} spans, {sum(lengths)} tokens, {threads} threads")
         seconds: dict[str, float] = {}
         reference: Any = None
-        for name in (*PEERS, *OURS):
+        for name in (*PEERS, LARGE, *OURS):
             if name == PEERS[2] and importlib.util.find_spec("sentence_transformers") is None:
                 console.print(f"{name} left out: sentence-transformers is not installed")
+                continue
+            if name.endswith(BF16) and BF16 not in rates:
+                console.print(f"{name} left out: this machine has no bf16 arithmetic")
                 continue
             arguments = [str(folder), "--work", name, str(texts), str(result), "--threads", str(threads)]
             environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
@@ -193,7 +211,7 @@ def compare(title: str, model: Path, spans: list[str], threads: int, rate: float
             seconds[name] = float(found["seconds"])
             speed = [f"{len(spans) / seconds[name]:.1f}", f"{sum(lengths) / seconds[name]:,.0f}"]
             ratios = [f"{seconds[p] / seconds[name]:.2f}" if p in seconds else "–" for p in PEERS[:2]]
-            share = f"{needed / seconds[name] / rate:.0%}"
+            share = f"{needed / seconds[name] / rates[BF16 if name.endswith(BF16) else FP32]:.0%}"
             equal = f"{equal_decisions(found['logits'], reference, schema):.2%}"
             difference = f"{np.abs(found['logits'] - reference).max():.1e}"
             if name == PEERS[2]:
@@ -227,14 +245,17 @@ def main() -> None:
         return work(name, arguments.model, Path(spans), arguments.threads, Path(result))
     if arguments.corpora is None:
         parser.error("--corpora: name the folder of the news corpora")
-    texts = sample_spans(arguments.corpora, arguments.spans, arguments.seed)
-    rate = matmul_rate(arguments.threads)
-    tables = [compare("embedded", arguments.model, texts, arguments.threads, rate)]
+    texts = sample_spans(arguments.corpora, WARM_UP + arguments.spans, arguments.seed)
+    rates = {FP32: matmul_rate(arguments.threads, torch.float32)}
+    if has_bf16(torch.device("cpu")):
+        rates[BF16] = matmul_rate(arguments.threads, torch.bfloat16)
+    tables = [compare("embedded", arguments.model, texts, arguments.threads, rates)]
     if arguments.base:
         with TemporaryDirectory() as place:
             build_base(arguments.model, Path(place))
-            tables.append(compare("BERT-base, random", Path(place), texts, arguments.threads, rate))
-    console.print(f"fp32 matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
+            tables.append(compare("BERT-base, random", Path(place), texts, arguments.threads, rates))
+    for precision, rate in rates.items():
+        console.print(f"{precision} matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
     for table in tables:
         console.print(table)
     if arguments.markdown:

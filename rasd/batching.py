@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+CPU_BATCH_TOKENS = 512  # padded tokens in one batch: what a layer computes stays in the processor's cache
+BATCH_TOKENS = 4096  # the same on an accelerator
 Piece = tuple[int, int]
+
+
+def batch_tokens(device: str) -> int:
+    """Return how many padded tokens a batch should have at most, on a type of device as PyTorch names it."""
+    return CPU_BATCH_TOKENS if device == "cpu" else BATCH_TOKENS
 
 
 def plan_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

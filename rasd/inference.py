@@ -32,7 +32,7 @@ from rasd.modeling import (
     no_events,
     probabilities,
 )
-from rasd.passes import BATCH_TOKENS, Pair, Passes, Plan, SpanRows, Target, encode_passes, plan_passes, run_passes
+from rasd.passes import Pair, Passes, Plan, SpanRows, Target, encode_passes, plan_passes, run_passes
 from rasd.runtimes import Runtime, RuntimeName, load_runtime
 from rasd.spans import SkippedSpan, Span, cut_spans
 
@@ -168,7 +168,7 @@ class Classifier:
 
     def _run(self, passes: Passes, on_batch: Callable[[int], object] | None = None) -> FloatArray:
         labels, pad_id = len(self.schema.label_names()), int(self.tokenizer.pad_token_id)
-        return run_passes(self.runtime, passes, labels, pad_id=pad_id, budget=BATCH_TOKENS, on_batch=on_batch)
+        return run_passes(self.runtime, passes, labels, pad_id=pad_id, on_batch=on_batch)
 
     def _predict(
         self,

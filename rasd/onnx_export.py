@@ -1,8 +1,9 @@
 """Write a checkpoint as an ONNX graph whose transformer layers are fused, and in 8 bits where the decisions hold.
 
 `rasd export MODEL` writes `model.onnx`; with `--int8` also `model.int8.onnx`. Attention, skip connection with layer
-norm, and bias with (exact) GELU become one operator each, where ONNX Runtime knows the architecture. What follows the
-last attention reads only the first token, since the pooler takes no other. A file is checked before it gets its name.
+norm, and bias with (exact) GELU become one operator each, where ONNX Runtime knows the architecture. The last
+attention is asked for the first token alone, since the pooler takes no other. A file is checked before it gets its
+name. OpenVINO reads `model.onnx` too.
 """
 
 import importlib.util
@@ -126,7 +127,7 @@ def _fuse(path: Path, model: PreTrainedModel) -> Any | None:
 
 
 def _keep_first_token(graph: Any) -> None:
-    """Cut the last attention's output and its skip connection down to the first token, in place.
+    """Cut the last attention's query and its skip connection down to the first token, in place.
 
     Only where nothing but a Gather of token 0 reads the last layer.
     """
@@ -151,16 +152,18 @@ def _keep_first_token(graph: Any) -> None:
     after = [node for node in graph.node if attention.output[0] in node.input]
     sources = [made[name] for name in last.input[:2] if name in made]
     skip = next((node for node in sources if node.op_type == "SkipLayerNormalization"), None)
-    if not is_first or not all(is_first) or len(after) != 1 or skip is None or after[0].output[0] not in skip.input[:2]:
+    query = made.get(attention.input[0])
+    if not is_first or not all(is_first) or len(after) != 1 or skip is None or query is None:
+        return
+    states = query.input[0]
+    if query.op_type != "MatMul" or set(skip.input[:2]) != {after[0].output[0], states}:
         return
     bounds = [helper.make_tensor(f"first_token_{k}", 7, [1], [v]) for k, v in (("start", 0), ("end", 1), ("axis", 1))]
     graph.initializer.extend(bounds)
-    cut = [(after[0], 0), (skip, 1 - list(skip.input[:2]).index(after[0].output[0]))]
-    for node, position in cut:
-        name = f"{node.input[position]}_first_token"
-        piece = helper.make_node("Slice", [node.input[position], *(b.name for b in bounds)], [name], name=name)
-        node.input[position] = name
-        graph.node.insert(list(graph.node).index(node), piece)
+    name = f"{states}_first_token"
+    piece = helper.make_node("Slice", [states, *(bound.name for bound in bounds)], [name], name=name)
+    graph.node.insert(list(graph.node).index(query), piece)
+    query.input[0] = skip.input[list(skip.input).index(states)] = name
 
 
 def _difference(model: PreTrainedModel, names: Sequence[str], path: Path) -> float:

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -17,7 +19,6 @@ from rasd.spans import SURROGATE, has_arabic
 
 logger = logging.getLogger(__name__)
 
-BATCH_TOKENS = 4096  # padded tokens in one batch
 WINDOW_OVERLAP = 32  # tokens shared by two windows of a text longer than the model reads at once
 CHUNK = 2048  # passes that are tokenised at once: what the tokenizer returns takes far more memory than what is kept
 ACTOR_ROOM = 32  # tokens kept free for the actor's surface
@@ -137,18 +138,23 @@ def run_passes(
     labels: int,
     *,
     pad_id: int,
-    budget: int = BATCH_TOKENS,
     on_batch: Callable[[int], object] | None = None,
 ) -> FloatArray:
     """Return raw logits of shape (pairs, labels), in the order of the pairs that were asked.
 
-    `budget` is the number of padded tokens in a batch; `on_batch` is called with the number of passes of each.
+    `on_batch` is called with the number of passes of each batch that is done.
     """
     result = np.zeros((len(passes), labels), dtype=np.float32)
-    for batch in plan_batches([len(ids) for ids in passes.features["input_ids"]], budget):
-        result[batch] = runtime.logits(pad_batch(passes, batch, pad_id))
-        if on_batch is not None:
-            on_batch(len(batch))
+    lengths = [len(ids) for ids in passes.features["input_ids"]]
+    budget = min(runtime.batch_tokens, sum(lengths) // runtime.streams)  # few passes still go to every stream
+    batches = list(plan_batches(lengths, budget))
+    with ThreadPoolExecutor(runtime.streams) as pool:
+        on_streams: Any = map if runtime.streams == 1 else pool.map
+        answers = on_streams(lambda batch: runtime.logits(pad_batch(passes, batch, pad_id)), batches)
+        for batch, logits in zip(batches, answers, strict=True):
+            result[batch] = logits
+            if on_batch is not None:
+                on_batch(len(batch))
     return result[passes.places]
 
 

@@ -103,7 +103,7 @@ def test_equal_spans_are_read_once(corpus, small_run, tmp_path, monkeypatch):
     order=st.permutations(range(15)),
     part_rows=st.sampled_from([1, 4, 100]),
     budget=st.sampled_from([1, 150, 4096]),
-    runtime=st.sampled_from(["torch", "onnx"]),
+    runtime=st.sampled_from(["torch", "onnx", "openvino"]),
 )
 def test_rows_do_not_depend_on_order_window_batch_or_runtime(
     articles, onnx_model, tmp_path_factory, expected_rows, order, part_rows, budget, runtime
@@ -111,7 +111,7 @@ def test_rows_do_not_depend_on_order_window_batch_or_runtime(
     folder = tmp_path_factory.mktemp("job")
     source = write_rows(folder / "news.jsonl", [articles[i] for i in order])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rasd.inference.BATCH_TOKENS", budget)
+        patch.setattr("rasd.batching.CPU_BATCH_TOKENS", budget)
         predict_corpus([str(source)], onnx_model, folder / "out", Settings(runtime=runtime, part_rows=part_rows))
     found = {(row["document_id"], row["span"]): row for row in read_rows(folder / "out")}
     assert found.keys() == expected_rows.keys()

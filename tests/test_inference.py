@@ -32,7 +32,7 @@ PUBLIC = {
 def test_same_length_and_order_whatever_the_batching(classifier, monkeypatch):
     together = classifier.predict(SPANS, all_events=True)
     assert [prediction.text for prediction in together] == SPANS
-    monkeypatch.setattr("rasd.inference.BATCH_TOKENS", 1)
+    monkeypatch.setattr(classifier.runtime, "batch_tokens", 1)
     alone = classifier.predict(SPANS, all_events=True)
     backwards = classifier.predict(SPANS[::-1], all_events=True)[::-1]
     for first, *others in zip(together, alone, backwards, strict=True):
@@ -215,5 +215,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_unknown_runtime_is_refused(small_run):
-    with pytest.raises(ValueError, match="use 'auto', 'torch', 'torch-bf16', 'onnx' or 'onnx-int8'"):
+    with pytest.raises(
+        ValueError, match="use one of auto, torch, torch-bf16, onnx, onnx-int8, openvino, openvino-bf16"
+    ):
         Classifier.from_pretrained(small_run.model, runtime="tensorrt")

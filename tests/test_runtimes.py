@@ -1,7 +1,9 @@
 import importlib.util
 import json
 import shutil
+import time
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import onnx
@@ -47,18 +49,51 @@ def changed_copy(folder, target, change):
     return target
 
 
-def test_fused_graph_gives_the_logits_of_pytorch(exported, classifier):
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_fused_graph_gives_the_logits_of_pytorch(exported, classifier, runtime):
     texts = ["نص", *SPANS, " ".join(SPANS * 12), SPANS[0] * 3]
     pairs = [(text, None) for text in texts] + [(SPANS[0], "ميليشيا أسد الطائفية")]
-    fused = Classifier.from_pretrained(exported, runtime="onnx")
+    fused = Classifier.from_pretrained(exported, runtime=runtime)
     assert np.abs(fused.logits(pairs) - classifier.logits(pairs)).max() < 1e-4
     one_by_one = np.concatenate([fused.logits([pair]) for pair in pairs])
     assert np.abs(fused.logits(pairs) - one_by_one).max() < 1e-4
-    operators = [node.op_type for node in onnx.load(exported / "model.onnx").graph.node]
+
+
+def test_every_layer_is_fused_and_the_last_asks_for_the_first_token(exported):
+    nodes = onnx.load(exported / "model.onnx").graph.node
+    operators = [node.op_type for node in nodes]
     counts = {name: operators.count(name) for name in ("MultiHeadAttention", "SkipLayerNormalization", "BiasGelu")}
     assert counts == {"MultiHeadAttention": 3, "SkipLayerNormalization": 6, "BiasGelu": 3}
     assert "Softmax" not in operators
-    assert operators.count("Slice") >= 2
+    made = {output: node for node in nodes for output in node.output}
+    queries = [made[node.input[0]] for node in nodes if node.op_type == "MultiHeadAttention"]
+    assert [made[query.input[0]].op_type == "Slice" for query in queries] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_each_stream_reads_a_batch_of_its_own(exported, classifier, name, monkeypatch):
+    runtime = load_runtime(exported, name, threads=2)
+    runtime.batch_tokens, together, original = 1, Barrier(2, timeout=60), runtime.logits
+    monkeypatch.setattr(runtime, "logits", lambda inputs: (together.wait(), original(inputs))[1])
+    pairs = [(f"{SPANS[number % 2]} {number}", None) for number in range(6)]
+    logits = Classifier(runtime, classifier.tokenizer).logits(pairs)
+    assert np.abs(logits - classifier.logits(pairs)).max() < 1e-4
+
+
+def test_a_batch_that_fails_ends_the_run(exported, classifier, monkeypatch):
+    runtime = load_runtime(exported, "onnx", threads=2)
+    begun = []
+
+    def fail(inputs):
+        begun.append(inputs)
+        time.sleep(0.01)
+        raise MemoryError("no room")
+
+    runtime.batch_tokens = 1
+    monkeypatch.setattr(runtime, "logits", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        Classifier(runtime, classifier.tokenizer).logits([(f"نص {number}", None) for number in range(200)])
+    assert len(begun) < 100
 
 
 def test_predictions_of_the_fused_graph(exported, classifier):
@@ -171,8 +206,9 @@ def test_missing_files_and_packages_are_one_message(small_run, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"needs onnx and onnxruntime: pip install 'rasd\[onnx\]'"):
         export_onnx(small_run.model)
-    with pytest.raises(RuntimeError, match=r"pip install 'rasd\[onnx\]'"):
-        load_runtime(small_run.model, "onnx")
+    for runtime in ("onnx", "openvino"):
+        with pytest.raises(RuntimeError, match=rf"pip install 'rasd\[{runtime}\]'"):
+            load_runtime(small_run.model, runtime)
 
 
 def test_torch_runtime_returns_float32_logits(small_run):
@@ -184,11 +220,12 @@ def test_torch_runtime_returns_float32_logits(small_run):
     assert np.isfinite(logits).all()
 
 
-def test_bf16_is_computed_or_refused(small_run, classifier):
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_bf16_is_computed_or_refused(exported, classifier, runtime):
     if not has_bf16(torch.device("cpu")):
-        with pytest.raises(RuntimeError, match="this cpu has no bfloat16 arithmetic; use 'torch'"):
-            load_runtime(small_run.model, "torch-bf16", device="cpu")
+        with pytest.raises(RuntimeError, match=f"this cpu has no bfloat16 arithmetic; use '{runtime}'"):
+            load_runtime(exported, f"{runtime}-bf16", device="cpu")
         return
-    rounded = Classifier.from_pretrained(small_run.model, runtime="torch-bf16", device="cpu")
+    rounded = Classifier.from_pretrained(exported, runtime=f"{runtime}-bf16", device="cpu")
     pairs = [(text, None) for text in SPANS]
     assert 0 < np.abs(rounded.logits(pairs) - classifier.logits(pairs)).max() < 0.2

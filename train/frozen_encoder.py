@@ -15,11 +15,10 @@ from tqdm.auto import tqdm
 from transformers import AutoModel
 
 from rasd.backbones import cache_folder, resolve_backbone
-from rasd.batching import plan_batches
+from rasd.batching import CPU_BATCH_TOKENS, plan_batches
 from rasd.files import whole_file
 from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, MODALITY_PREFIX, STANCE_GROUP, SpanPrediction, model_input
-from rasd.passes import BATCH_TOKENS
 from rasd.tokenizer_loading import load_tokenizer
 from train.baselines import as_prediction, modality_of
 from train.frozen_layers import digest
@@ -108,7 +107,7 @@ class FrozenEncoderBaseline:
     def _encode(self, encoded: Sequence[Features]) -> FloatArray:
         vectors = np.zeros((len(encoded), self.encoder.config.hidden_size), dtype=np.float32)
         with torch.inference_mode(), tqdm(total=len(encoded), desc=self.name, unit="pass") as bar:
-            for batch in plan_batches([len(features["input_ids"]) for features in encoded], BATCH_TOKENS):
+            for batch in plan_batches([len(features["input_ids"]) for features in encoded], CPU_BATCH_TOKENS):
                 padded = self.tokenizer.pad([encoded[i] for i in batch], return_tensors="pt")
                 mask = padded["attention_mask"].unsqueeze(-1)
                 states = self.encoder(**padded).last_hidden_state

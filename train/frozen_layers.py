@@ -21,11 +21,10 @@ from tqdm.auto import tqdm
 from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
 
 from rasd.backbones import cache_folder
-from rasd.batching import plan_batches
+from rasd.batching import batch_tokens, plan_batches
 from rasd.files import whole_file
 from train.config import ConfigError
 
-CACHED_BATCH_TOKENS = 8192
 Features = dict[str, Any]
 
 
@@ -143,7 +142,7 @@ def _write_states(
     encoder.eval()
     try:
         with tqdm(total=len(encoded), desc="frozen layers", unit="example") as bar:
-            for batch in plan_batches(np.diff(offsets).tolist(), CACHED_BATCH_TOKENS):
+            for batch in plan_batches(np.diff(offsets).tolist(), batch_tokens(encoder.device.type)):
                 padded = tokenizer.pad([encoded[i] for i in batch], return_tensors="pt").to(encoder.device)
                 for i, row in zip(batch, encoder(**padded).last_hidden_state, strict=True):
                     length = int(offsets[i + 1] - offsets[i])
