@@ -1,8 +1,9 @@
 """What `rasd predict-corpus` costs beside the model, and whether its memory grows with the corpus.
 
-`python -m benchmarks.corpus overhead MODEL --corpora FOLDER [--articles 1000]`: articles a second of the whole command,
-from compressed JSONL to Parquet, and of the same checkpoint's passes alone, tokenised and planned beforehand. The
-articles come in equal shares from each corpus. Both sides run in a process of their own, one after the other.
+`python -m benchmarks.corpus overhead MODEL --corpora FOLDER [--articles 1000] [--runtime onnx]`: articles a second of
+the whole command, from compressed JSONL to Parquet, and of the same checkpoint's passes alone, tokenised and planned
+beforehand. The articles come in equal shares from each corpus. Both sides run in a process of their own, one after
+the other.
 
 `python -m benchmarks.corpus memory [--counts 10000 1000000]`: peak memory of the command on that many short articles,
 with a one-layer encoder of random weights, which leaves the memory to the rest.
@@ -19,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from rich.console import Console
@@ -32,6 +33,7 @@ from rasd.backbones import build_embedded
 from rasd.corpus_job import PART_ROWS, Settings, open_job
 from rasd.modeling import build_classifier
 from rasd.part_prediction import prepare_part
+from rasd.runtimes import RuntimeName
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "configs/labels/conflict.yaml"
@@ -120,10 +122,10 @@ def compare_memory(counts: list[int]) -> None:
     console.print(f"ratio {peaks[-1] / peaks[0]:.2f}")
 
 
-def time_passes(source: Path, model: Path, folder: Path) -> tuple[float, int]:
+def time_passes(source: Path, model: Path, folder: Path, runtime: RuntimeName) -> tuple[float, int]:
     """Return the seconds of the command's passes alone, and their number."""
-    job = open_job([str(source)], model, folder, Settings())
-    classifier = Classifier.from_pretrained(model)
+    job = open_job([str(source)], model, folder, Settings(runtime=runtime))
+    classifier = Classifier.from_pretrained(model, runtime=runtime)
     plans = [prepare_part(part, classifier, job.settings.stance).plan for part in job.parts()]
     classifier.predict(["قصفت الطائرات البلدة"])
     started = time.perf_counter()
@@ -132,14 +134,16 @@ def time_passes(source: Path, model: Path, folder: Path) -> tuple[float, int]:
     return time.perf_counter() - started, sum(len(plan.passes) for plan in plans)
 
 
-def compare_overhead(model: Path, corpora: Path, count: int) -> None:
+def compare_overhead(model: Path, corpora: Path, count: int, runtime: RuntimeName) -> None:
     """Print the rates of the whole command and of its passes alone, and what the rest costs."""
     with TemporaryDirectory() as place:
         source = Path(place) / "news.jsonl.gz"
         written = write_articles(source, real_articles(corpora, count))
-        whole, peak = measured(predict_command(source, model, Path(place) / "out"))
-        alone, passes = time_passes(source, model, Path(place) / "alone")
-    table = Table("", "seconds", "articles/s", "passes/s", title=f"{written:,} articles, parts of {PART_ROWS}")
+        whole, peak = measured(predict_command(source, model, Path(place) / "out", "--runtime", runtime))
+        alone, passes = time_passes(source, model, Path(place) / "alone", runtime)
+    table = Table(
+        "", "seconds", "articles/s", "passes/s", title=f"{written:,} articles, parts of {PART_ROWS}, runtime {runtime}"
+    )
     for name, seconds in (("whole command", whole), ("passes alone", alone)):
         table.add_row(name, f"{seconds:.1f}", f"{written / seconds:.2f}", f"{passes / seconds:.1f}")
     console.print(table)
@@ -154,13 +158,14 @@ def main() -> None:
     overhead.add_argument("model", type=Path, metavar="MODEL")
     overhead.add_argument("--corpora", type=Path, required=True, help="folder with *.jsonl.gz, one article a line")
     overhead.add_argument("--articles", type=int, default=1000)
+    overhead.add_argument("--runtime", choices=get_args(RuntimeName), default="auto")
     memory = modes.add_parser("memory")
     memory.add_argument("--counts", type=int, nargs="+", default=[10_000, 1_000_000])
     arguments = parser.parse_args()
     if arguments.mode == "memory":
         compare_memory(arguments.counts)
     else:
-        compare_overhead(arguments.model, arguments.corpora, arguments.articles)
+        compare_overhead(arguments.model, arguments.corpora, arguments.articles, arguments.runtime)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,9 @@ def test_every_layer_is_fused_and_the_last_asks_for_the_first_token(exported):
     assert counts == {"MultiHeadAttention": 3, "SkipLayerNormalization": 6, "BiasGelu": 3}
     assert "Softmax" not in operators
     made = {output: node for node in nodes for output in node.output}
-    queries = [made[node.input[0]] for node in nodes if node.op_type == "MultiHeadAttention"]
+    inputs = [node.input for node in nodes if node.op_type == "MultiHeadAttention"]
+    assert all(made[given].op_type == "Add" for own in inputs for given in own[:3])
+    queries = [made[made[own[0]].input[0]] for own in inputs]
     assert [made[query.input[0]].op_type == "Slice" for query in queries] == [False, False, True]
 
 
