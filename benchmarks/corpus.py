@@ -56,7 +56,14 @@ def measured(command: list[str]) -> tuple[float, float]:
 
 def predict_command(source: Path, model: Path, output: Path, *options: str) -> list[str]:
     """Return the arguments of the command."""
-    return ["-m", "rasd.cli", "predict-corpus", str(source), "--model", str(model), "--output", str(output), *options]
+    return ["-m", "rasd", "predict-corpus", str(source), "--model", str(model), "--output", str(output), *options]
+
+
+def check_complete(output: Path, count: int) -> None:
+    """Stop where the command did not predict so many articles."""
+    documents = json.loads((output / "summary.json").read_text(encoding="utf-8"))["documents"]
+    if documents != count:
+        raise SystemExit(f"{output}: {documents} articles were predicted, not {count}")
 
 
 def write_articles(path: Path, rows: Iterable[dict[str, Any]]) -> int:
@@ -116,6 +123,7 @@ def compare_memory(counts: list[int]) -> None:
             write_articles(source, short_articles(count))
             command = predict_command(source, model, Path(place) / f"out-{count}", "--stance", "none")
             seconds, peak = measured(command)
+            check_complete(Path(place) / f"out-{count}", count)
             peaks.append(peak)
             table.add_row(f"{count:,}", f"{seconds:.0f}", f"{count / seconds:,.0f}", f"{peak / 1e6:,.0f}")
     console.print(table)
@@ -140,6 +148,7 @@ def compare_overhead(model: Path, corpora: Path, count: int, runtime: RuntimeNam
         source = Path(place) / "news.jsonl.gz"
         written = write_articles(source, real_articles(corpora, count))
         whole, peak = measured(predict_command(source, model, Path(place) / "out", "--runtime", runtime))
+        check_complete(Path(place) / "out", written)
         alone, passes = time_passes(source, model, Path(place) / "alone", runtime)
     table = Table(
         "", "seconds", "articles/s", "passes/s", title=f"{written:,} articles, parts of {PART_ROWS}, runtime {runtime}"
