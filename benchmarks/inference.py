@@ -7,8 +7,9 @@ Peers: (a) transformers' pipeline as its documentation shows it, one text at a t
 an empty second one, two tokens more, and its answers are not compared; (d) ONNX Runtime on the unfused graph, padded
 batches of 32 in file order. Ours are the runtimes, and one of them with the large batches of an accelerator. All read
 the same spans, in a process of its own each, after a warm-up. `--base` adds a BERT-base of AraBERT's shape with
-random weights and MODEL's tokenizer. Decisions are compared with those of (a); random weights give near ties, so look
-at the difference of the logits there. Tokens are those of the texts, without padding.
+random weights and MODEL's tokenizer. The mixed precision is that of MODEL's own `model.mixed.onnx`, at both sizes in
+the same products: random weights could not choose any. Decisions are compared with those of (a); random weights give
+near ties, so look at the difference of the logits there. Tokens are those of the texts, without padding.
 """
 
 import argparse
@@ -19,43 +20,28 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-    pipeline,
-)
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks.memory import peak_memory
-from rasd import Classifier
-from rasd.batching import BATCH_TOKENS
-from rasd.labels import CONFIG_KEY, EXCLUSIVE, LabelSchema
-from rasd.onnx_export import export_onnx, trace_graph
-from rasd.quantisation import quantise
-from rasd.runtimes import INT8_FILE, ONNX_FILE, has_bf16, load_float32, load_runtime
+from benchmarks.systems import LARGE, MIXED, OURS, PEERS, build_base, build_graphs, load_system
+from rasd.labels import EXCLUSIVE, LabelSchema
+from rasd.mixed_precision import list_rounded
+from rasd.runtimes import MIXED_FILE, has_bf16
 from rasd.spans import cut_spans
 
-PEERS = ("(a) pipeline", "(b) pipeline, batch 32", "(c) CrossEncoder", "(d) ONNX Runtime, batch 32")
-OURS = ("torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16")
-LARGE = "onnx, large batches"
-UNFUSED = "unfused.onnx"
 FP32, BF16 = "fp32", "bf16"
-BATCH = 32
+IN_BF16 = ("torch-bf16", "openvino-bf16", MIXED)
 WARM_UP = 100  # other spans: some runtimes compile for each new shape
-Predict = Callable[[list[str]], np.ndarray[Any, Any]]
 console = Console()
 
 
@@ -69,69 +55,6 @@ def sample_spans(corpora: Path, count: int, seed: int) -> list[str]:
     if len(spans) < count:
         raise SystemExit(f"{corpora} has only {len(spans)} spans in *.jsonl.gz")
     return Random(seed).sample(spans, count)
-
-
-def build_base(like: Path, folder: Path) -> None:
-    """Write a BERT-base of AraBERT's shape with random weights, and the labels and tokenizer of another checkpoint."""
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=64_000)  # all other defaults are BERT-base
-    labels = AutoConfig.from_pretrained(like)
-    config.update({"id2label": labels.id2label, "label2id": labels.label2id, CONFIG_KEY: getattr(labels, CONFIG_KEY)})
-    config.update({"problem_type": labels.problem_type, "pad_token_id": labels.pad_token_id})
-    BertForSequenceClassification(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(like).save_pretrained(folder)
-
-
-def build_graphs(model: Path, folder: Path) -> Path:
-    """Copy a checkpoint and write its three graphs beside the copy; return the copy's folder."""
-    copy = folder / "checkpoint"
-    load_float32(model).save_pretrained(copy)
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    tokenizer.save_pretrained(copy)
-    export_onnx(copy)
-    quantise(copy / ONNX_FILE, copy / INT8_FILE)
-    trace_graph(load_float32(copy, attn_implementation="eager").eval(), tokenizer.model_input_names, copy / UNFUSED)
-    return copy
-
-
-def plain_session(path: Path, threads: int) -> Any:
-    """Open a graph as ONNX Runtime's documentation shows it: all threads work on the same batch."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def load_system(name: str, folder: Path, threads: int) -> Predict:
-    """Return a system as a function from texts to logits of shape (texts, labels)."""
-    if name in (*OURS, LARGE):
-        runtime: Any = load_runtime(folder, "onnx" if name == LARGE else name, threads=threads)  # type: ignore[arg-type]
-        runtime.batch_tokens = BATCH_TOKENS if name == LARGE else runtime.batch_tokens
-        classifier = Classifier(runtime, AutoTokenizer.from_pretrained(folder))
-        return lambda texts: classifier.logits([(text, None) for text in texts])
-    if name == PEERS[2]:
-        from sentence_transformers import CrossEncoder  # no dependency of the project
-
-        encoder = CrossEncoder(str(folder), activation_fn=torch.nn.Identity(), device="cpu")
-        return lambda texts: np.asarray(encoder.predict([(text, "") for text in texts], batch_size=BATCH))
-    if name == PEERS[3]:
-        session, tokenizer = plain_session(folder / UNFUSED, threads), AutoTokenizer.from_pretrained(folder)
-
-        def predict(texts: list[str]) -> np.ndarray[Any, Any]:
-            parts = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
-            batches = [tokenizer(part, padding=True, truncation=True, return_tensors="np") for part in parts]
-            return np.concatenate([session.run(["logits"], dict(batch))[0] for batch in batches])
-
-        return predict
-    pipe: Any = pipeline("text-classification", model=str(folder), device="cpu", dtype=torch.float32)
-    size = 1 if name == PEERS[0] else BATCH
-    order = [pipe.model.config.id2label[index] for index in range(pipe.model.config.num_labels)]
-
-    def classify(texts: list[str]) -> np.ndarray[Any, Any]:
-        rows = pipe(texts, batch_size=size, top_k=None, function_to_apply="none", truncation=True)
-        by_label = [{answer["label"]: answer["score"] for answer in row} for row in rows]
-        return np.array([[row[label] for label in order] for row in by_label])
-
-    return classify
 
 
 def work(name: str, folder: Path, spans: Path, threads: int, result: Path) -> None:
@@ -183,11 +106,17 @@ def equal_decisions(logits: np.ndarray[Any, Any], reference: np.ndarray[Any, Any
     return float(np.mean(equal))
 
 
-def compare(title: str, model: Path, drawn: list[str], threads: int, rates: dict[str, float]) -> Table:
+def compare(
+    title: str, model: Path, rounded: Sequence[str], drawn: list[str], threads: int, rates: dict[str, float]
+) -> Table:
     """Run every system on one checkpoint and return the table; the first spans only warm up."""
     spans = drawn[WARM_UP:]
     with TemporaryDirectory() as place:
-        folder, texts, result = build_graphs(model, Path(place)), Path(place) / "spans.json", Path(place) / "out.npz"
+        folder, texts, result = (
+            build_graphs(model, Path(place), rounded),
+            Path(place) / "spans.json",
+            Path(place) / "out.npz",
+        )
         texts.write_text(json.dumps(drawn), encoding="utf-8")
         tokenizer = AutoTokenizer.from_pretrained(folder)
         lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
@@ -200,7 +129,10 @@ def compare(title: str, model: Path, drawn: list[str], threads: int, rates: dict
             if name == PEERS[2] and importlib.util.find_spec("sentence_transformers") is None:
                 console.print(f"{name} left out: sentence-transformers is not installed")
                 continue
-            if name.endswith(BF16) and BF16 not in rates:
+            if name == MIXED and not rounded:
+                console.print(f"{name} left out: rasd export {model} --mixed --validation FILE comes first")
+                continue
+            if name in IN_BF16 and BF16 not in rates:
                 console.print(f"{name} left out: this machine has no bf16 arithmetic")
                 continue
             arguments = [str(folder), "--work", name, str(texts), str(result), "--threads", str(threads)]
@@ -211,7 +143,7 @@ def compare(title: str, model: Path, drawn: list[str], threads: int, rates: dict
             seconds[name] = float(found["seconds"])
             speed = [f"{len(spans) / seconds[name]:.1f}", f"{sum(lengths) / seconds[name]:,.0f}"]
             ratios = [f"{seconds[p] / seconds[name]:.2f}" if p in seconds else "–" for p in PEERS[:2]]
-            share = f"{needed / seconds[name] / rates[BF16 if name.endswith(BF16) else FP32]:.0%}"
+            share = f"{needed / seconds[name] / rates[BF16 if name in IN_BF16 else FP32]:.0%}"
             equal = f"{equal_decisions(found['logits'], reference, schema):.2%}"
             difference = f"{np.abs(found['logits'] - reference).max():.1e}"
             if name == PEERS[2]:
@@ -249,11 +181,13 @@ def main() -> None:
     rates = {FP32: matmul_rate(arguments.threads, torch.float32)}
     if has_bf16(torch.device("cpu")):
         rates[BF16] = matmul_rate(arguments.threads, torch.bfloat16)
-    tables = [compare("embedded", arguments.model, texts, arguments.threads, rates)]
+    mixed = arguments.model / MIXED_FILE
+    rounded = list_rounded(mixed) if mixed.is_file() else []
+    tables = [compare("embedded", arguments.model, rounded, texts, arguments.threads, rates)]
     if arguments.base:
         with TemporaryDirectory() as place:
             build_base(arguments.model, Path(place))
-            tables.append(compare("BERT-base, random", Path(place), texts, arguments.threads, rates))
+            tables.append(compare("BERT-base, random", Path(place), rounded, texts, arguments.threads, rates))
     for precision, rate in rates.items():
         console.print(f"{precision} matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
     for table in tables:

@@ -1,9 +1,8 @@
-"""Write a checkpoint as an ONNX graph whose transformer layers are fused, and in 8 bits where the decisions hold.
+"""Write a checkpoint as an ONNX graph whose transformer layers are fused, which OpenVINO reads too.
 
-`rasd export MODEL` writes `model.onnx`; with `--int8` also `model.int8.onnx`. Attention, skip connection with layer
-norm, and bias with (exact) GELU become one operator each, where ONNX Runtime knows the architecture. The last
-attention is asked for the first token alone, since the pooler takes no other. A file is checked before it gets its
-name. OpenVINO reads `model.onnx` too.
+`rasd export MODEL` writes `model.onnx`. Attention, skip connection with layer norm, and bias with (exact) GELU become
+one operator each, where ONNX Runtime knows the architecture. The last attention is asked for the first token alone,
+since the pooler takes no other. A file is checked before it gets its name. Fewer bits: `rasd.fewer_bits`.
 """
 
 import importlib.util
@@ -18,10 +17,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
-from rasd.inference import Classifier
-from rasd.parity import EQUAL_SHARE, F1_LOSS, Parity, ParityError, Span, compare
-from rasd.quantisation import quantise
-from rasd.runtimes import INT8_FILE, ONNX_FILE, Inputs, OnnxRuntime, load_float32
+from rasd.runtimes import ONNX_FILE, Inputs, OnnxRuntime, load_float32
 
 OPSET = 17
 CHECKED_LENGTHS = (3, 40, 17, 64)  # tokens of the random texts that the exported graph is checked on
@@ -45,7 +41,7 @@ def export_onnx(folder: Path) -> Exported:
 
     An architecture that cannot be fused is written as it is, `fused` is then 0.
     """
-    _check_packages()
+    check_packages()
     import onnx  # optional
 
     model = load_float32(folder, attn_implementation="eager").eval()
@@ -64,30 +60,8 @@ def export_onnx(folder: Path) -> Exported:
     return Exported(folder / ONNX_FILE, model.config.num_hidden_layers if chosen == fused else 0)
 
 
-def export_int8(folder: Path, spans: Sequence[Span]) -> tuple[Path, Parity]:
-    """Write `model.int8.onnx` beside `model.onnx` if it decides as PyTorch does on labelled spans.
-
-    Raises ParityError with the measured numbers where it does not; nothing is then written.
-    """
-    _check_packages()
-    if not (folder / ONNX_FILE).is_file():
-        raise FileNotFoundError(f"{folder / ONNX_FILE} does not exist; make it with: rasd export {folder}")
-    original = Classifier.from_pretrained(folder, runtime="torch", device="cpu")
-    with TemporaryDirectory(prefix=".export-", dir=folder) as place:
-        path = Path(place) / INT8_FILE
-        (Path(place) / "config.json").write_bytes((folder / "config.json").read_bytes())
-        quantise(folder / ONNX_FILE, path)
-        parity = compare(original, Classifier(OnnxRuntime(path), original.tokenizer, original.lexicon), spans)
-        if not parity.holds:
-            raise ParityError(
-                f"{folder}: in 8 bits the decisions change too much, {INT8_FILE} is not written ({parity}); wanted are "
-                f"{EQUAL_SHARE:.1%} equal and at most {F1_LOSS} less macro-F1; use --runtime onnx"
-            )
-        path.replace(folder / INT8_FILE)
-    return folder / INT8_FILE, parity
-
-
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Raise ExportError where a package is missing that the graphs are written with."""
     missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f"the export needs {' and '.join(missing)}: pip install 'rasd[onnx]'")

@@ -45,7 +45,7 @@ def quantise(source: Path, target: Path) -> int:
         if entry not in prepared:
             nodes += _row_quantised(entry, kind, helper)
             prepared.add(entry)
-        values, scales = _quantise_weight(numpy_helper.to_array(weights[weight]))
+        values, scales = quantise_weight(numpy_helper.to_array(weights[weight]))
         stored: dict[str, Any] = {f"{weight}_int8": values, f"{weight}_scale": scales}
         weights |= {name: numpy_helper.from_array(array, name) for name, array in stored.items()}
         inputs = [f"{entry}_int8", f"{weight}_int8", f"{kind}_scale", f"{weight}_scale", f"{kind}_zero"]
@@ -77,7 +77,7 @@ def _row_quantised(entry: str, kind: str, helper: Any) -> list[Any]:
     ]
 
 
-def _quantise_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+def quantise_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Return whole numbers from -127 to 127 and one scale an output channel, shapes (in, out) and (out,)."""
     scales = np.maximum(np.abs(weight).max(axis=0), 1e-8) / 127
     return np.round(weight / scales).astype(np.int8), scales.astype(np.float32)

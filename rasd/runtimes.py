@@ -12,9 +12,11 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from rasd.batching import batch_tokens
 
-RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16"]
+RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-mixed"]
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"
+MIXED_FILE = "model.mixed.onnx"
+QUANTISED_TOGETHER = 64  # activations of a token under one scale, where a matrix is in 8 bits
 Inputs = dict[str, npt.NDArray[np.int64]]
 
 
@@ -44,10 +46,8 @@ class TorchRuntime:
 
         `bf16` computes matrix products in bfloat16, where the hardware can; `threads` counts for the whole process.
         """
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _torch_device(device)
         self.batch_tokens = batch_tokens(self.device.type)
-        if bf16:
-            _check_bf16(self.device, "torch")
         if threads is not None:
             torch.set_num_threads(threads)
         self.bf16 = bf16
@@ -68,7 +68,7 @@ class OnnxRuntime:
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         """Open a session of `rasd export`'s file, which stands in the checkpoint's folder."""
-        _check_exported(path, "onnxruntime", "onnx")
+        _check_exported(path)
         import onnxruntime  # heavy and optional
 
         options = onnxruntime.SessionOptions()
@@ -86,19 +86,21 @@ class OnnxRuntime:
 
 
 class OpenVinoRuntime:
-    """An exported checkpoint in OpenVINO on the CPU, from the same file; each core with a batch of its own."""
+    """An exported checkpoint in OpenVINO on the CPU; each core with a batch of its own."""
 
     def __init__(self, path: Path, *, bf16: bool = False, threads: int | None = None) -> None:
-        """Compile `rasd export`'s file; with `bf16` all but the logits is computed in bfloat16, where the CPU can."""
-        _check_exported(path, "openvino", "openvino")
-        if bf16:
-            _check_bf16(torch.device("cpu"), "openvino")
+        """Compile one of `rasd export`'s files; with `bf16` all but the logits is computed in bfloat16.
+
+        Products whose matrix the file has in 8 bits are computed in 8 bits.
+        """
+        _check_exported(path)
         import openvino  # heavy and optional
 
         core = openvino.Core()
         self.streams = threads or torch.get_num_threads()  # as OMP_NUM_THREADS says
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": QUANTISED_TOGETHER,
             "INFERENCE_NUM_THREADS": self.streams,
             "NUM_STREAMS": self.streams,
         }
@@ -133,7 +135,7 @@ def weights_pattern(name: RuntimeName) -> str:
     """Return the name of the file, or of the files, that a runtime's weights are read from."""
     if name in ("auto", "torch", "torch-bf16"):
         return "*.safetensors"
-    return INT8_FILE if name == "onnx-int8" else ONNX_FILE
+    return {"onnx-int8": INT8_FILE, "openvino-mixed": MIXED_FILE}.get(name, ONNX_FILE)
 
 
 def load_runtime(
@@ -142,7 +144,8 @@ def load_runtime(
     """Return the runtime of that name; `auto` is PyTorch in float32. `threads` is for the CPU, None for one a core."""
     if name not in get_args(RuntimeName):
         raise ValueError(f"unknown runtime {name!r}: use one of {', '.join(get_args(RuntimeName))}")
-    bf16 = name.endswith("-bf16")
+    check_runtime(name, device)
+    bf16 = _is_bf16(name)
     if name.startswith("onnx"):
         return OnnxRuntime(folder / weights_pattern(name), threads=threads)
     if name.startswith("openvino"):
@@ -150,14 +153,26 @@ def load_runtime(
     return TorchRuntime(folder, device, bf16=bf16, threads=threads)
 
 
-def _check_exported(path: Path, package: str, extra: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise RuntimeError(f"this runtime needs {package}: pip install 'rasd[{extra}]'")
+def check_runtime(name: RuntimeName, device: str | None = None) -> None:
+    """Raise RuntimeError where a runtime's package is missing, or the device does not compute in its precision."""
+    kind = name.split("-")[0]
+    package = {"onnx": "onnxruntime"}.get(kind, kind)
+    if kind in ("onnx", "openvino") and importlib.util.find_spec(package) is None:
+        raise RuntimeError(f"this runtime needs {package}: pip install 'rasd[{kind}]'")
+    where = _torch_device(device if kind in ("auto", "torch") else "cpu")
+    if _is_bf16(name) and not has_bf16(where):
+        raise RuntimeError(f"runtime '{name}': this {where.type} has no bfloat16 arithmetic; use '{kind}'")
+
+
+def _is_bf16(name: RuntimeName) -> bool:
+    return name.endswith(("-bf16", "-mixed"))
+
+
+def _torch_device(device: str | None) -> torch.device:
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _check_exported(path: Path) -> None:
     if not path.is_file():
-        how = " --int8 --validation FILE" if path.name == INT8_FILE else ""
+        how = {INT8_FILE: " --int8 --validation FILE", MIXED_FILE: " --mixed --validation FILE"}.get(path.name, "")
         raise FileNotFoundError(f"{path} does not exist; make it with: rasd export {path.parent}{how}")
-
-
-def _check_bf16(device: torch.device, runtime: str) -> None:
-    if not has_bf16(device):
-        raise RuntimeError(f"runtime '{runtime}-bf16': this {device.type} has no bfloat16 arithmetic; use '{runtime}'")

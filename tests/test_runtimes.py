@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 
 from rasd import Classifier
 from rasd.cli import app
-from rasd.onnx_export import ExportError, export_int8, export_onnx
+from rasd.fewer_bits import export_int8
+from rasd.onnx_export import ExportError, export_onnx
 from rasd.parity import Parity, ParityError, read_labelled_spans
 from rasd.runtimes import has_bf16, load_runtime
 from rasd.standoff import span_hash
