@@ -1,15 +1,16 @@
 """Speed of inference on paragraphs of news: rasd's runtimes against what users would write otherwise.
 
-Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 600] [--threads 2] [--markdown FILE]`
+Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 200] [--rounds 3] [--threads 2]`
 
 Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
 (c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with
 an empty second one, two tokens more, and its answers are not compared; (d) ONNX Runtime on the unfused graph, padded
 batches of 32 in file order. Ours are the runtimes, and one of them with the large batches of an accelerator. All read
-the same spans, in a process of its own each, after a warm-up. `--base` adds a BERT-base of AraBERT's shape with
-random weights and MODEL's tokenizer. The mixed precision is that of MODEL's own `model.mixed.onnx`, at both sizes in
-the same products: random weights could not choose any. Decisions are compared with those of (a); random weights give
-near ties, so look at the difference of the logits there. Tokens are those of the texts, without padding.
+the same spans, in a process of its own each, after a warm-up; since a machine's speed drifts, in turns, and medians of
+the rounds are shown, those of the ratios too. `--base` adds a BERT-base of AraBERT's shape with random weights and
+MODEL's tokenizer. The mixed precision is that of MODEL's own `model.mixed.onnx`, at both sizes in the same products:
+random weights could not choose any. Decisions are compared with those of (a); random weights give near ties, so look at
+the difference of the logits there. Tokens are those of the texts, without padding.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -41,8 +43,17 @@ from rasd.spans import cut_spans
 
 FP32, BF16 = "fp32", "bf16"
 IN_BF16 = ("torch-bf16", "openvino-bf16", MIXED)
-WARM_UP = 100  # other spans: some runtimes compile for each new shape
+WARM_UP = 50  # other spans: some runtimes compile for each new shape
 console = Console()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How everything is measured, and what the machine's matrix products reach, in operations a second."""
+
+    threads: int
+    rounds: int
+    rates: dict[str, float]
 
 
 def sample_spans(corpora: Path, count: int, seed: int) -> list[str]:
@@ -106,50 +117,62 @@ def equal_decisions(logits: np.ndarray[Any, Any], reference: np.ndarray[Any, Any
     return float(np.mean(equal))
 
 
-def compare(
-    title: str, model: Path, rounded: Sequence[str], drawn: list[str], threads: int, rates: dict[str, float]
-) -> Table:
-    """Run every system on one checkpoint and return the table; the first spans only warm up."""
-    spans = drawn[WARM_UP:]
+def measure(name: str, folder: Path, spans: Path, threads: int) -> dict[str, Any]:
+    """Run one system in a process of its own; return its logits, seconds and peak memory."""
+    result = folder / "out.npz"
+    arguments = [str(folder), "--work", name, str(spans), str(result), "--threads", str(threads)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
+    subprocess.run([sys.executable, "-m", "benchmarks.inference", *arguments], env=environment, check=True)
+    with np.load(result) as found:
+        return dict(found)
+
+
+def choose_systems(model: Path, rounded: Sequence[str], rates: dict[str, float]) -> list[str]:
+    """Return the systems that can run here, and print why others cannot."""
+    missing = {}
+    if importlib.util.find_spec("sentence_transformers") is None:
+        missing[PEERS[2]] = "sentence-transformers is not installed"
+    if not rounded:
+        missing[MIXED] = f"rasd export {model} --mixed --validation FILE comes first"
+    if BF16 not in rates:
+        missing |= dict.fromkeys(IN_BF16, "this machine has no bf16 arithmetic")
+    for name, why in missing.items():
+        console.print(f"{name} left out: {why}")
+    return [name for name in (*PEERS, LARGE, *OURS) if name not in missing]
+
+
+def compare(title: str, model: Path, rounded: Sequence[str], drawn: list[str], settings: Settings) -> Table:
+    """Run every system on one checkpoint, in rounds, and return the table; the first spans only warm up."""
+    spans, threads = drawn[WARM_UP:], settings.threads
     with TemporaryDirectory() as place:
-        folder, texts, result = (
-            build_graphs(model, Path(place), rounded),
-            Path(place) / "spans.json",
-            Path(place) / "out.npz",
-        )
+        folder = build_graphs(model, Path(place), rounded)
+        texts = Path(place) / "spans.json"
         texts.write_text(json.dumps(drawn), encoding="utf-8")
         tokenizer = AutoTokenizer.from_pretrained(folder)
         lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
         needed, schema = operations(folder, lengths), LabelSchema.from_config(AutoConfig.from_pretrained(folder))
-        heads = ("system", "spans/s", "tokens/s", "of (a)", "of (b)", "peak MB", "of matmul", "equal", "max Δ logit")
-        table = Table(*heads, title=f"{title}: {len(spans)} spans, {sum(lengths)} tokens, {threads} threads")
-        seconds: dict[str, float] = {}
-        reference: Any = None
-        for name in (*PEERS, LARGE, *OURS):
-            if name == PEERS[2] and importlib.util.find_spec("sentence_transformers") is None:
-                console.print(f"{name} left out: sentence-transformers is not installed")
-                continue
-            if name == MIXED and not rounded:
-                console.print(f"{name} left out: rasd export {model} --mixed --validation FILE comes first")
-                continue
-            if name in IN_BF16 and BF16 not in rates:
-                console.print(f"{name} left out: this machine has no bf16 arithmetic")
-                continue
-            arguments = [str(folder), "--work", name, str(texts), str(result), "--threads", str(threads)]
-            environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
-            subprocess.run([sys.executable, "-m", "benchmarks.inference", *arguments], env=environment, check=True)
-            found = np.load(result)
-            reference = found["logits"] if reference is None else reference
-            seconds[name] = float(found["seconds"])
-            speed = [f"{len(spans) / seconds[name]:.1f}", f"{sum(lengths) / seconds[name]:,.0f}"]
-            ratios = [f"{seconds[p] / seconds[name]:.2f}" if p in seconds else "–" for p in PEERS[:2]]
-            share = f"{needed / seconds[name] / rates[BF16 if name in IN_BF16 else FP32]:.0%}"
-            equal = f"{equal_decisions(found['logits'], reference, schema):.2%}"
-            difference = f"{np.abs(found['logits'] - reference).max():.1e}"
-            if name == PEERS[2]:
-                equal = difference = "–"
-            table.add_row(name, *speed, *ratios, f"{float(found['peak']) / 1e6:,.0f}", share, equal, difference)
-            console.print(f"{name}: {speed[0]} spans/s")
+        systems = choose_systems(model, rounded, settings.rates)
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
+        for turn in range(settings.rounds):
+            for name in systems:
+                found[name].append(measure(name, folder, texts, threads))
+                rate = len(spans) / float(found[name][-1]["seconds"])
+                console.print(f"round {turn + 1}, {name}: {rate:.1f} spans/s")
+    heads = ("system", "spans/s", "tokens/s", "of (a)", "of (b)", "peak MB", "of matmul", "equal", "max Δ logit")
+    table = Table(*heads, title=f"{title}: {len(spans)} spans, {sum(lengths)} tokens, {threads} threads")
+    reference = found[PEERS[0]][0]["logits"]
+    seconds = {name: np.array([float(run["seconds"]) for run in runs]) for name, runs in found.items()}
+    for name, runs in found.items():
+        median = float(np.median(seconds[name]))
+        ratios = [np.median(seconds[peer] / seconds[name]) for peer in PEERS[:2]]
+        logits, peak = runs[0]["logits"], max(float(run["peak"]) for run in runs)
+        share = f"{needed / median / settings.rates[BF16 if name in IN_BF16 else FP32]:.0%}"
+        equal = f"{equal_decisions(logits, reference, schema):.2%}"
+        difference = f"{np.abs(logits - reference).max():.1e}"
+        if name == PEERS[2]:
+            equal = difference = "–"
+        speed = [f"{len(spans) / median:.1f}", f"{sum(lengths) / median:,.0f}", *(f"{r:.2f}" for r in ratios)]
+        table.add_row(name, *speed, f"{peak / 1e6:,.0f}", share, equal, difference)
     return table
 
 
@@ -166,7 +189,8 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint folder")
     parser.add_argument("--corpora", type=Path, help="folder with *.jsonl.gz, one article a line")
     parser.add_argument("--base", action="store_true", help="a BERT-base of AraBERT's shape too")
-    parser.add_argument("--spans", type=int, default=600)
+    parser.add_argument("--spans", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3, help="the machine's speed drifts: medians of rounds are shown")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--markdown", type=Path, help="write the tables here too")
@@ -183,11 +207,12 @@ def main() -> None:
         rates[BF16] = matmul_rate(arguments.threads, torch.bfloat16)
     mixed = arguments.model / MIXED_FILE
     rounded = list_rounded(mixed) if mixed.is_file() else []
-    tables = [compare("embedded", arguments.model, rounded, texts, arguments.threads, rates)]
+    settings = Settings(arguments.threads, arguments.rounds, rates)
+    tables = [compare("embedded", arguments.model, rounded, texts, settings)]
     if arguments.base:
         with TemporaryDirectory() as place:
             build_base(arguments.model, Path(place))
-            tables.append(compare("BERT-base, random", Path(place), rounded, texts, arguments.threads, rates))
+            tables.append(compare("BERT-base, random", Path(place), rounded, texts, settings))
     for precision, rate in rates.items():
         console.print(f"{precision} matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
     for table in tables:
