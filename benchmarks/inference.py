@@ -1,6 +1,6 @@
 """Speed of inference on paragraphs of news: rasd's runtimes against what users would write otherwise.
 
-Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 200] [--rounds 3] [--threads 2]`
+Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 400] [--rounds 3] [--threads 2]`
 
 Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
 (c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint folder")
     parser.add_argument("--corpora", type=Path, help="folder with *.jsonl.gz, one article a line")
     parser.add_argument("--base", action="store_true", help="a BERT-base of AraBERT's shape too")
-    parser.add_argument("--spans", type=int, default=200)
+    parser.add_argument("--spans", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3, help="the machine's speed drifts: medians of rounds are shown")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=13)
