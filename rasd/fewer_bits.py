@@ -34,7 +34,7 @@ def export_int8(folder: Path, spans: Sequence[Span]) -> tuple[Path, Parity]:
 
 
 def export_mixed(folder: Path, spans: Sequence[Span], *, progress: bool = False) -> tuple[Path, Parity]:
-    """Write `model.mixed.onnx` with the most products in 8 bits with which OpenVINO decides as PyTorch does.
+    """Write `model.mixed.onnx` with many products in 8 bits, if OpenVINO then decides as PyTorch does.
 
     It begins with as many as change the logits as much as bfloat16 does, and halves that power TRIES - 1 times. The
     products are tried on SAMPLE of the spans, without their labels. Raises ParityError with the last numbers where

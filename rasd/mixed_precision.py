@@ -73,7 +73,7 @@ def quantise_products(source: Path, target: Path, names: Iterable[str]) -> None:
 
 
 def choose_products(sizes: Mapping[str, int], changes: Mapping[str, float], budget: float) -> list[str]:
-    """Return the products that bring most 8-bit multiplications while their changes together stay within a budget.
+    """Return the products with the least change for each multiplication, as many as together stay within a budget.
 
     `changes` are root mean squares; so is the budget.
     """

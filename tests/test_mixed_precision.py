@@ -95,10 +95,9 @@ def test_the_mixed_file_is_written_and_read(exported, classifier, tmp_path):
 @needs_bf16
 def test_fewer_products_are_tried_until_the_decisions_hold(exported, tmp_path, monkeypatch):
     folder = shutil.copytree(exported, tmp_path / "model")
-    first, *others = list_products(folder / "model.onnx")
-    powers = [1, 2, 4, 8]
-    changes = {name: power**0.5 for name, power in zip([first, *others], powers, strict=False)}
-    measured = dict.fromkeys(others, 100.0) | changes, 15.5**0.5
+    names = list(list_products(folder / "model.onnx"))
+    powers = dict.fromkeys(names, 10_000) | dict(zip(names[:4], (1, 2, 4, 8), strict=True))
+    measured = {name: power**0.5 for name, power in powers.items()}, 15.5**0.5
     tried = []
 
     def compare(original, quantised, spans):
