@@ -8,9 +8,10 @@ an empty second one, two tokens more, and its answers are not compared; (d) ONNX
 batches of 32 in file order. Ours are the runtimes, and one of them with the large batches of an accelerator. All read
 the same spans, in a process of its own each, after a warm-up; since a machine's speed drifts, in turns, and medians of
 the rounds are shown, those of the ratios too. `--base` adds a BERT-base of AraBERT's shape with random weights and
-MODEL's tokenizer. The mixed precision is that of MODEL's own `model.mixed.onnx`, at both sizes in the same products:
-random weights could not choose any. Decisions are compared with those of (a); random weights give near ties, so look at
-the difference of the logits there. Tokens are those of the texts, without padding.
+MODEL's tokenizer. What is in 8 bits reads close calls again: those of MODEL by the margin that `rasd export` measured;
+random weights, all of whose decisions are close, the share that a trained checkpoint did. Decisions are compared with
+those of (a); random weights give near ties, so look at the difference of the logits there. Tokens are those of the
+texts, without padding.
 """
 
 import argparse
@@ -35,14 +36,13 @@ from rich.table import Table
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks.memory import peak_memory
-from benchmarks.systems import LARGE, MIXED, OURS, PEERS, build_base, build_graphs, load_system
+from benchmarks.systems import LARGE, OURS, PEERS, build_base, build_graphs, load_system
 from rasd.labels import EXCLUSIVE, LabelSchema
-from rasd.mixed_precision import list_rounded
-from rasd.runtimes import MIXED_FILE, has_bf16
+from rasd.runtimes import has_bf16
 from rasd.spans import cut_spans
 
 FP32, BF16 = "fp32", "bf16"
-IN_BF16 = ("torch-bf16", "openvino-bf16", MIXED)
+IN_BF16 = ("torch-bf16", "openvino-bf16")
 WARM_UP = 50  # other spans: some runtimes compile for each new shape
 console = Console()
 
@@ -127,13 +127,11 @@ def measure(name: str, folder: Path, spans: Path, threads: int) -> dict[str, Any
         return dict(found)
 
 
-def choose_systems(model: Path, rounded: Sequence[str], rates: dict[str, float]) -> list[str]:
+def choose_systems(rates: dict[str, float]) -> list[str]:
     """Return the systems that can run here, and print why others cannot."""
     missing = {}
     if importlib.util.find_spec("sentence_transformers") is None:
         missing[PEERS[2]] = "sentence-transformers is not installed"
-    if not rounded:
-        missing[MIXED] = f"rasd export {model} --mixed --validation FILE comes first"
     if BF16 not in rates:
         missing |= dict.fromkeys(IN_BF16, "this machine has no bf16 arithmetic")
     for name, why in missing.items():
@@ -141,17 +139,17 @@ def choose_systems(model: Path, rounded: Sequence[str], rates: dict[str, float])
     return [name for name in (*PEERS, LARGE, *OURS) if name not in missing]
 
 
-def compare(title: str, model: Path, rounded: Sequence[str], drawn: list[str], settings: Settings) -> Table:
+def compare(title: str, model: Path, drawn: list[str], settings: Settings) -> Table:
     """Run every system on one checkpoint, in rounds, and return the table; the first spans only warm up."""
     spans, threads = drawn[WARM_UP:], settings.threads
     with TemporaryDirectory() as place:
-        folder = build_graphs(model, Path(place), rounded)
+        folder = build_graphs(model, Path(place), drawn[:WARM_UP])
         texts = Path(place) / "spans.json"
         texts.write_text(json.dumps(drawn), encoding="utf-8")
         tokenizer = AutoTokenizer.from_pretrained(folder)
         lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
         needed, schema = operations(folder, lengths), LabelSchema.from_config(AutoConfig.from_pretrained(folder))
-        systems = choose_systems(model, rounded, settings.rates)
+        systems = choose_systems(settings.rates)
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
         for turn in range(settings.rounds):
             for name in systems:
@@ -205,14 +203,12 @@ def main() -> None:
     rates = {FP32: matmul_rate(arguments.threads, torch.float32)}
     if has_bf16(torch.device("cpu")):
         rates[BF16] = matmul_rate(arguments.threads, torch.bfloat16)
-    mixed = arguments.model / MIXED_FILE
-    rounded = list_rounded(mixed) if mixed.is_file() else []
     settings = Settings(arguments.threads, arguments.rounds, rates)
-    tables = [compare("embedded", arguments.model, rounded, texts, settings)]
+    tables = [compare("embedded", arguments.model, texts, settings)]
     if arguments.base:
         with TemporaryDirectory() as place:
             build_base(arguments.model, Path(place))
-            tables.append(compare("BERT-base, random", Path(place), rounded, texts, settings))
+            tables.append(compare("BERT-base, random", Path(place), texts, settings))
     for precision, rate in rates.items():
         console.print(f"{precision} matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
     for table in tables:

@@ -17,7 +17,7 @@ from rasd.corpus import Engine
 from rasd.corpus import predict_corpus as predict_into
 from rasd.corpus_job import PART_ROWS, REJECTS, Settings, Shard
 from rasd.documents import Format, read_documents
-from rasd.fewer_bits import export_int8, export_mixed
+from rasd.fewer_bits import Int8Runtime, export_int8
 from rasd.inference import Classifier
 from rasd.onnx_export import export_onnx
 from rasd.parity import read_labelled_spans
@@ -145,30 +145,29 @@ def export(
     model: Annotated[Path, typer.Argument(help="Checkpoint folder.")],
     onnx: Annotated[bool, typer.Option("--onnx", help="For ONNX Runtime: the only form, and the default.")] = True,
     int8: Annotated[bool, typer.Option("--int8", help="In 8 bits too, if the decisions on --validation hold.")] = False,
-    mixed: Annotated[bool, typer.Option("--mixed", help="Partly in 8 bits, for OpenVINO, on the same terms.")] = False,
+    openvino_int8: Annotated[bool, typer.Option("--openvino-int8", help="The same for OpenVINO.")] = False,
     validation: Annotated[list[Path] | None, typer.Option(help="Labelled spans (JSONL); may be repeated.")] = None,
     corpora: Annotated[Path | None, typer.Option(help="Folder of the corpora that stand-off spans refer to.")] = None,
 ) -> None:
     """Write model.onnx into a checkpoint folder, for `--runtime onnx` or `openvino`.
 
-    With --int8 also model.int8.onnx, for `--runtime onnx-int8`; with --mixed also model.mixed.onnx, for `--runtime
-    openvino-mixed`.
+    With --int8 also model.int8.onnx, for `--runtime onnx-int8`; with --openvino-int8 also model.openvino-int8.onnx, for
+    `--runtime openvino-int8`.
     """
-    if (int8 or mixed) != bool(validation):
+    wanted: dict[Int8Runtime, bool] = {"onnx-int8": int8, "openvino-int8": openvino_int8}
+    if any(wanted.values()) != bool(validation):
         raise typer.BadParameter(
-            "goes together with --int8 or --mixed: the decisions are compared on it", param_hint="--validation"
+            "goes together with --int8 or --openvino-int8: the decisions are compared on it", param_hint="--validation"
         )
     try:
         spans = read_labelled_spans(validation, corpora) if validation else []
         exported = export_onnx(model)
         layers = f"{exported.fused} fused layers" if exported.fused else "not fused: an architecture without fusions"
         errors.print(f"written: {exported.path} ({layers})", markup=False, soft_wrap=True)
-        if int8:
-            path, parity = export_int8(model, spans)
-            errors.print(f"written: {path} ({parity})", markup=False, soft_wrap=True)
-        if mixed:
-            path, parity = export_mixed(model, spans, progress=sys.stderr.isatty())
-            errors.print(f"written: {path} ({parity})", markup=False, soft_wrap=True)
+        for runtime in (name for name, asked in wanted.items() if asked):
+            rounded = export_int8(model, spans, runtime)
+            again = f"{rounded.again:.1%} of the passes read again"
+            errors.print(f"written: {rounded.path} ({rounded.parity}; {again})", markup=False, soft_wrap=True)
     except (OSError, RuntimeError, ValueError) as error:
         _fail(error)
 

@@ -16,7 +16,7 @@ from rasd.files import UNFINISHED, whole_file, write_json
 from rasd.inference import resolve_checkpoint
 from rasd.parts import SCHEMA_VERSION, Part, Receipt, StanceWhere, read_receipts
 from rasd.rows import Columns, Document, Reject
-from rasd.runtimes import RuntimeName, weights_pattern
+from rasd.runtimes import RuntimeName, weights_patterns
 from rasd.sources import Source, find_sources, inspect_source, read_source
 
 PART_ROWS = 500
@@ -143,10 +143,12 @@ def _is_ours(path: Path) -> bool:
 def checkpoint_revision(folder: Path, runtime: RuntimeName) -> str:
     """Return a digest of all that predictions depend on: weights, tokenizer, labels, lexicon."""
     digest = hashlib.sha256()
-    weights = sorted(folder.glob(weights_pattern(runtime)))
-    if not weights:
-        how = "" if weights_pattern(runtime).startswith("*") else f"; make it with: rasd export {folder}"
-        raise JobError(f"{folder}: has no {weights_pattern(runtime)}, which the runtime {runtime!r} reads{how}")
+    weights: list[Path] = []
+    for pattern in weights_patterns(runtime):
+        if not (found := sorted(folder.glob(pattern))):
+            how = "" if pattern.startswith("*") else f"; make it with: rasd export {folder}"
+            raise JobError(f"{folder}: has no {pattern}, which the runtime {runtime!r} reads{how}")
+        weights += found
     for path in [*(folder / name for name in CHECKPOINT_PARTS), *weights]:
         if path.is_file():
             with path.open("rb") as stream:

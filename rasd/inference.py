@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rasd.actors import ActorLexicon, Evidence, Mention
+from rasd.close_calls import run_twice
 from rasd.labels import LabelSchema
 from rasd.modeling import (
     LEXICON_FILE,
@@ -32,7 +33,7 @@ from rasd.modeling import (
     no_events,
     probabilities,
 )
-from rasd.passes import Pair, Passes, Plan, SpanRows, Target, encode_passes, plan_passes, run_passes
+from rasd.passes import Pair, Passes, Plan, SpanRows, Target, encode_passes, plan_passes
 from rasd.runtimes import Runtime, RuntimeName, load_runtime
 from rasd.spans import SkippedSpan, Span, cut_spans
 
@@ -167,8 +168,8 @@ class Classifier:
         return result
 
     def _run(self, passes: Passes, on_batch: Callable[[int], object] | None = None) -> FloatArray:
-        labels, pad_id = len(self.schema.label_names()), int(self.tokenizer.pad_token_id)
-        return run_passes(self.runtime, passes, labels, pad_id=pad_id, on_batch=on_batch)
+        pad_id = int(self.tokenizer.pad_token_id)
+        return run_twice(self.runtime, passes, self.schema, pad_id=pad_id, on_batch=on_batch)
 
     def _predict(
         self,

@@ -38,13 +38,23 @@ class Target:
 
 @dataclass(frozen=True)
 class Passes:
-    """Tokenised passes, none twice: `features` by input name, and which of them answers each pair that was asked."""
+    """Tokenised passes, none twice: `features` by input name.
+
+    Of each pair that was asked: which of them answers it, and whether it is about an actor.
+    """
 
     features: dict[str, list[IntArray]]
     places: list[int]
+    about_actor: list[bool]
 
     def __len__(self) -> int:
         return len(self.features["input_ids"])
+
+    def of(self, asked: Sequence[int]) -> "Passes":
+        """Return the passes that answer some of the pairs, in their order."""
+        used = {place: new for new, place in enumerate(dict.fromkeys(self.places[i] for i in asked))}
+        features = {name: [values[place] for place in used] for name, values in self.features.items()}
+        return Passes(features, [used[self.places[i]] for i in asked], [self.about_actor[i] for i in asked])
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ def encode_passes(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> 
         encodings = [backend.post_process(*(pieces[text] for text in given)) for given in inputs]
         for name, values in features.items():
             values += [_values(encoding, name) for encoding in encodings]
-    return Passes(features, [places[pair] for pair in pairs])
+    return Passes(features, [places[pair] for pair in pairs], [actor is not None for _, actor in pairs])
 
 
 def _values(encoding: Encoding, name: str) -> IntArray:

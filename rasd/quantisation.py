@@ -1,9 +1,11 @@
-"""Matrix products of a fused graph in 8 bits, each token's activations by a scale of their own.
+"""Matrix products of a fused graph in 8 bits, a token's activations by scales of their own.
 
-One scale for a whole tensor, as ONNX Runtime's dynamic quantisation has it, loses the small values of every other token
-to the largest token; so each row is divided by its largest value before, and its product multiplied by it after, which
-also keeps a text's answer independent of its batch. Weights have one scale an output channel and 8 bits; activations
-have 7, since two products of 8 bits each overflow the 16 bits in which processors without VNNI add them, unnoticed.
+For OpenVINO only the matrices are rounded: it rounds activations itself, some hundreds of a token under one scale
+(`rasd.runtimes`). For ONNX Runtime the graph does it. One scale for a whole tensor, as in its dynamic quantisation,
+loses the small values of every other token to the largest token; so each row is divided by its largest value before,
+and its product multiplied by it after, which also keeps a text's answer independent of its batch. Weights have one
+scale an output channel and 8 bits; activations have 7, since two products of 8 bits each overflow the 16 bits in which
+processors without VNNI add them, unnoticed.
 """
 
 from pathlib import Path
@@ -12,6 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+MARGINS_KEY = "rasd.margins"  # in a file's metadata
+Margins = tuple[float, float]
+"""In logits, of passes of spans alone and of those about actors: what decides by less is read again in more bits."""
 CONSTANTS: dict[str, Any] = {
     # activations between -1 and 1, as 1 … 127 around 64
     "rasd_scale": np.float32(1 / 63),
@@ -25,7 +30,7 @@ CONSTANTS: dict[str, Any] = {
 
 
 def quantise(source: Path, target: Path) -> int:
-    """Write a graph whose products with constant matrices are in 8 bits; return how many there are."""
+    """Write a graph for ONNX Runtime whose products with constant matrices are in 8 bits; return how many there are."""
     import onnx  # optional
     from onnx import helper, numpy_helper
 
@@ -56,12 +61,62 @@ def quantise(source: Path, target: Path) -> int:
         nodes.append(helper.make_node("Mul", [product, f"{entry}_max"], [node.output[0]], f"{node.name}_scaled"))
         count += 1
     weights |= {name: numpy_helper.from_array(np.asarray(value), name) for name, value in CONSTANTS.items()}
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(nodes)
-    read = {name for node in nodes for name in node.input}
-    graph.initializer.extend(tensor for name, tensor in weights.items() if name in read)
+    _replace_nodes(graph, nodes, weights)
     onnx.save(model, target)
     return count
+
+
+def quantise_for_openvino(source: Path, target: Path) -> int:
+    """Write a graph whose constant matrices are in 8 bits, which OpenVINO takes as the wish to multiply in 8 bits.
+
+    Returns how many there are.
+    """
+    import onnx  # optional
+    from onnx import helper, numpy_helper
+
+    model = onnx.load(source)
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    nodes: list[Any] = []
+    count = 0
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[1] in weights:
+            matrix = node.input[1]
+            values, scales = quantise_weight(numpy_helper.to_array(weights[matrix]))
+            parts: dict[str, Any] = {"int8": values, "scale": scales, "zero": np.zeros(len(scales), dtype=np.int8)}
+            stored = {f"{matrix}_{part}": array for part, array in parts.items()}
+            weights |= {name: numpy_helper.from_array(array, name) for name, array in stored.items()}
+            node.input[1] = f"{matrix}_restored"
+            nodes.append(helper.make_node("DequantizeLinear", list(stored), [node.input[1]], node.input[1], axis=1))
+            count += 1
+        nodes.append(node)
+    _replace_nodes(graph, nodes, weights)
+    onnx.save(model, target)
+    return count
+
+
+def store_margins(path: Path, margins: Margins) -> None:
+    """Write into a graph's metadata below which margins its decisions are to be read again."""
+    import onnx  # optional
+    from onnx import helper
+
+    model = onnx.load(path)
+    helper.set_model_props(model, {MARGINS_KEY: " ".join(f"{margin:.4f}" for margin in margins)})
+    onnx.save(model, path)
+
+
+def parse_margins(text: str | None) -> Margins:
+    """Return the margins that `store_margins` wrote, zeros where it wrote none."""
+    alone, about_actor = map(float, text.split()) if text else (0.0, 0.0)
+    return alone, about_actor
+
+
+def _replace_nodes(graph: Any, nodes: list[Any], constants: dict[str, Any]) -> None:
+    """Give a graph other nodes, in place, and the constants that they read."""
+    read = {name for node in nodes for name in node.input}
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(tensor for name, tensor in constants.items() if name in read)
 
 
 def _row_quantised(entry: str, kind: str, helper: Any) -> list[Any]:

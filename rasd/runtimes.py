@@ -1,4 +1,7 @@
-"""How logits are computed, behind one small interface: PyTorch; for an exported checkpoint ONNX Runtime or OpenVINO."""
+"""How logits are computed, behind one small interface: PyTorch; for an exported checkpoint ONNX Runtime or OpenVINO.
+
+A runtime in 8 bits has a second one in more bits, which reads again what the first decides by a small margin.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -11,12 +14,12 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from rasd.batching import batch_tokens
+from rasd.quantisation import MARGINS_KEY, Margins, parse_margins
 
-RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-mixed"]
+RuntimeName = Literal["auto", "torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8"]
 ONNX_FILE = "model.onnx"
-INT8_FILE = "model.int8.onnx"
-MIXED_FILE = "model.mixed.onnx"
-QUANTISED_TOGETHER = 64  # activations of a token under one scale, where a matrix is in 8 bits
+INT8_FILES = {"onnx-int8": "model.int8.onnx", "openvino-int8": "model.openvino-int8.onnx"}
+QUANTISED_TOGETHER = (192, 128, 64)  # activations of a token under one scale in OpenVINO; must divide the width
 Inputs = dict[str, npt.NDArray[np.int64]]
 
 
@@ -28,6 +31,9 @@ class Runtime(Protocol):
     """Padded tokens that it reads best at once."""
     streams: int
     """How many batches it can read at the same time, each asked for by a thread of its own."""
+    second: "Runtime | None"
+    """Reads again what this one decides by less than its margins."""
+    margins: "Margins"
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return logits of shape (batch, labels) for arrays of shape (batch, length)."""
@@ -38,6 +44,8 @@ class TorchRuntime:
     """The checkpoint in PyTorch, on an accelerator where there is one; all cores work on the same batch."""
 
     streams = 1
+    second: Runtime | None = None
+    margins = (0.0, 0.0)
 
     def __init__(
         self, folder: Path, device: str | None = None, *, bf16: bool = False, threads: int | None = None
@@ -66,8 +74,8 @@ class TorchRuntime:
 class OnnxRuntime:
     """An exported checkpoint in ONNX Runtime on the CPU, each core with a batch of its own."""
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
-        """Open a session of `rasd export`'s file, which stands in the checkpoint's folder."""
+    def __init__(self, path: Path, *, second: Runtime | None = None, threads: int | None = None) -> None:
+        """Open a session of one of `rasd export`'s files, which stands in the checkpoint's folder."""
         _check_exported(path)
         import onnxruntime  # heavy and optional
 
@@ -75,6 +83,8 @@ class OnnxRuntime:
         options.intra_op_num_threads = 1
         self.streams = threads or torch.get_num_threads()  # as OMP_NUM_THREADS says
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.second = second
+        self.margins = parse_margins(self.session.get_modelmeta().custom_metadata_map.get(MARGINS_KEY))
         self.names = {value.name for value in self.session.get_inputs()}
         self.config: PreTrainedConfig = AutoConfig.from_pretrained(path.parent)
         self.batch_tokens = batch_tokens("cpu")
@@ -88,7 +98,9 @@ class OnnxRuntime:
 class OpenVinoRuntime:
     """An exported checkpoint in OpenVINO on the CPU; each core with a batch of its own."""
 
-    def __init__(self, path: Path, *, bf16: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, bf16: bool = False, second: Runtime | None = None, threads: int | None = None
+    ) -> None:
         """Compile one of `rasd export`'s files; with `bf16` all but the logits is computed in bfloat16.
 
         Products whose matrix the file has in 8 bits are computed in 8 bits.
@@ -97,17 +109,22 @@ class OpenVinoRuntime:
         import openvino  # heavy and optional
 
         core = openvino.Core()
+        self.config: PreTrainedConfig = AutoConfig.from_pretrained(path.parent)
         self.streams = threads or torch.get_num_threads()  # as OMP_NUM_THREADS says
+        width = getattr(self.config, "hidden_size", 1)
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": QUANTISED_TOGETHER,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": next((n for n in QUANTISED_TOGETHER if width % n == 0), 0),
             "INFERENCE_NUM_THREADS": self.streams,
             "NUM_STREAMS": self.streams,
         }
-        self.model = core.compile_model(core.read_model(path), "CPU", options)
+        graph = core.read_model(path)
+        where = ["framework", MARGINS_KEY]  # of a file's metadata
+        self.second = second
+        self.margins = parse_margins(graph.get_rt_info(where).astype(str) if graph.has_rt_info(where) else None)
+        self.model = core.compile_model(graph, "CPU", options)
         self.names = {value.any_name for value in self.model.inputs}
         self.requests = local()  # a request is one thread's
-        self.config: PreTrainedConfig = AutoConfig.from_pretrained(path.parent)
         self.batch_tokens = batch_tokens("cpu")
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
@@ -131,11 +148,11 @@ def has_bf16(device: torch.device) -> bool:
     return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
-def weights_pattern(name: RuntimeName) -> str:
-    """Return the name of the file, or of the files, that a runtime's weights are read from."""
+def weights_patterns(name: RuntimeName) -> tuple[str, ...]:
+    """Return the names of the files, or a pattern of them, that a runtime's weights are read from."""
     if name in ("auto", "torch", "torch-bf16"):
-        return "*.safetensors"
-    return {"onnx-int8": INT8_FILE, "openvino-mixed": MIXED_FILE}.get(name, ONNX_FILE)
+        return ("*.safetensors",)
+    return (INT8_FILES[name], ONNX_FILE) if name in INT8_FILES else (ONNX_FILE,)
 
 
 def load_runtime(
@@ -145,12 +162,27 @@ def load_runtime(
     if name not in get_args(RuntimeName):
         raise ValueError(f"unknown runtime {name!r}: use one of {', '.join(get_args(RuntimeName))}")
     check_runtime(name, device)
-    bf16 = _is_bf16(name)
-    if name.startswith("onnx"):
-        return OnnxRuntime(folder / weights_pattern(name), threads=threads)
+    if name in INT8_FILES:
+        return load_int8(name, folder / INT8_FILES[name], folder / ONNX_FILE, threads)
+    if name == "onnx":
+        return OnnxRuntime(folder / ONNX_FILE, threads=threads)
     if name.startswith("openvino"):
-        return OpenVinoRuntime(folder / weights_pattern(name), bf16=bf16, threads=threads)
-    return TorchRuntime(folder, device, bf16=bf16, threads=threads)
+        return OpenVinoRuntime(folder / ONNX_FILE, bf16=name.endswith("-bf16"), threads=threads)
+    return TorchRuntime(folder, device, bf16=name.endswith("-bf16"), threads=threads)
+
+
+def load_int8(name: RuntimeName, path: Path, exact: Path | None = None, threads: int | None = None) -> Runtime:
+    """Return the runtime of a file in 8 bits; `exact` is the graph that reads close calls again, None for nothing.
+
+    OpenVINO computes in bfloat16 what is not in 8 bits, the second reading too, where the CPU can.
+    """
+    _check_exported(path)
+    if name == "onnx-int8":
+        second: Runtime | None = OnnxRuntime(exact, threads=threads) if exact else None
+        return OnnxRuntime(path, second=second, threads=threads)
+    bf16 = has_bf16(torch.device("cpu"))
+    second = OpenVinoRuntime(exact, bf16=bf16, threads=threads) if exact else None
+    return OpenVinoRuntime(path, bf16=bf16, second=second, threads=threads)
 
 
 def check_runtime(name: RuntimeName, device: str | None = None) -> None:
@@ -160,12 +192,8 @@ def check_runtime(name: RuntimeName, device: str | None = None) -> None:
     if kind in ("onnx", "openvino") and importlib.util.find_spec(package) is None:
         raise RuntimeError(f"this runtime needs {package}: pip install 'rasd[{kind}]'")
     where = _torch_device(device if kind in ("auto", "torch") else "cpu")
-    if _is_bf16(name) and not has_bf16(where):
+    if name.endswith("-bf16") and not has_bf16(where):
         raise RuntimeError(f"runtime '{name}': this {where.type} has no bfloat16 arithmetic; use '{kind}'")
-
-
-def _is_bf16(name: RuntimeName) -> bool:
-    return name.endswith(("-bf16", "-mixed"))
 
 
 def _torch_device(device: str | None) -> torch.device:
@@ -174,5 +202,6 @@ def _torch_device(device: str | None) -> torch.device:
 
 def _check_exported(path: Path) -> None:
     if not path.is_file():
-        how = {INT8_FILE: " --int8 --validation FILE", MIXED_FILE: " --mixed --validation FILE"}.get(path.name, "")
+        flags = {INT8_FILES["onnx-int8"]: " --int8", INT8_FILES["openvino-int8"]: " --openvino-int8"}
+        how = f"{flags[path.name]} --validation FILE" if path.name in flags else ""
         raise FileNotFoundError(f"{path} does not exist; make it with: rasd export {path.parent}{how}")

@@ -216,6 +216,6 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
 
 def test_unknown_runtime_is_refused(small_run):
     with pytest.raises(
-        ValueError, match="use one of auto, torch, torch-bf16, onnx, onnx-int8, openvino, openvino-bf16, openvino-mixed"
+        ValueError, match="use one of auto, torch, torch-bf16, onnx, onnx-int8, openvino, openvino-bf16, openvino-int8"
     ):
         Classifier.from_pretrained(small_run.model, runtime="tensorrt")

@@ -9,23 +9,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import numpy_helper
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     MPNetConfig,
     MPNetForSequenceClassification,
 )
-from typer.testing import CliRunner
 
 from rasd import Classifier
-from rasd.cli import app
-from rasd.fewer_bits import export_int8
 from rasd.onnx_export import ExportError, export_onnx
-from rasd.parity import Parity, ParityError, read_labelled_spans
 from rasd.runtimes import has_bf16, load_runtime
-from rasd.standoff import span_hash
 
 SPANS = ["قصفت ميليشيا أسد الطائفية أحياء البلدة بالمدفعية فجر اليوم.", "وصلت المحادثات إلى طريق مسدود."]
 ROWS = Path("data/authored/validation.jsonl").read_text(encoding="utf-8").splitlines()
@@ -38,16 +31,6 @@ def exported(small_run, tmp_path_factory):
     folder = shutil.copytree(small_run.model, tmp_path_factory.mktemp("exported") / "model")
     assert export_onnx(folder).fused == 3
     return folder
-
-
-def changed_copy(folder, target, change):
-    """Copy a checkpoint with its weights changed."""
-    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("*.onnx"))
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    with torch.no_grad():
-        change(model)
-    model.save_pretrained(target)
-    return target
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
@@ -119,52 +102,6 @@ def test_an_architecture_without_fusions_is_written_as_it_is(small_run, tmp_path
     assert np.abs(Classifier.from_pretrained(folder, runtime="onnx").logits(pairs) - expected).max() < 1e-4
 
 
-def test_eight_bits_are_written_where_the_decisions_hold(exported, classifier, tmp_path):
-    folder = shutil.copytree(exported, tmp_path / "model")
-    events = classifier.logits([(span["text"], None) for span in LABELLED])[:, :4]
-    decided = [span for span, row in zip(LABELLED, events, strict=True) if np.abs(row).min() > 0.1]  # it learnt little
-    assert len(decided) >= 10
-    path, parity = export_int8(folder, decided)
-    assert path == folder / "model.int8.onnx"
-    assert parity.decisions["events"] == 4 * len(decided)
-    assert min(parity.equal.values()) >= 0.995
-    weights = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
-    assert sum(array.dtype in (np.int8, np.uint8) and array.ndim == 2 for array in weights.values()) >= 16
-    pairs = [(span["text"], None) for span in LABELLED]
-    exact = Classifier.from_pretrained(folder, runtime="onnx").logits(pairs)
-    rounded = Classifier.from_pretrained(folder, runtime="onnx-int8").logits(pairs)
-    assert 1e-5 < np.abs(rounded - exact)[:, :4].mean() < 0.1
-
-
-def test_eight_bits_are_refused_where_the_decisions_change(small_run, tmp_path):
-    def lose_precision(model):
-        """Scale one input channel of each product: all others vanish below its quantisation step."""
-        for layer in model.bert.encoder.layer:
-            layer.intermediate.dense.weight[:, 0] *= 300
-            layer.output.dense.weight[:, 0] *= 300
-
-    folder = changed_copy(small_run.model, tmp_path / "model", lose_precision)
-    export_onnx(folder)
-    before = sorted(path.name for path in folder.iterdir())
-    with pytest.raises(
-        ParityError, match=r"equal decisions: events \d.*macro-F1: events \d\.\d+ → .* use --runtime onnx"
-    ):
-        export_int8(folder, LABELLED)
-    assert sorted(path.name for path in folder.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    ("equal", "macro_f1", "holds"),
-    [
-        ({"events": 0.995, "stance": 1.0}, {"events": (0.7, 0.695)}, True),
-        ({"events": 1.0, "stance": 0.994}, {"events": (0.7, 0.7)}, False),
-        ({"events": 1.0, "stance": 1.0}, {"events": (0.7, 0.7), "stance": (0.7, 0.694)}, False),
-    ],
-)
-def test_what_parity_demands(equal, macro_f1, holds):
-    assert Parity(dict.fromkeys(equal, 200), equal, macro_f1).holds == holds
-
-
 def test_an_interrupted_export_leaves_nothing(exported, tmp_path):
     folder = shutil.copytree(exported, tmp_path / "model")
     (folder / "config.json").write_text("{}", encoding="utf-8")
@@ -180,32 +117,9 @@ def test_an_interrupted_export_leaves_nothing(exported, tmp_path):
     assert {path.name for path in folder.iterdir()} == set(before)
 
 
-def test_the_command_wants_validation_with_int8(exported, tmp_path):
-    result = CliRunner().invoke(app, ["export", str(exported), "--int8"])
-    assert (result.exit_code, "--validation" in result.stderr) == (2, True)
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"text": "x", "events": []}', encoding="utf-8")
-    result = CliRunner().invoke(app, ["export", str(exported), "--int8", "--validation", str(rows)])
-    assert result.exit_code == 2
-    assert f"{rows}:1: stances is None; write a list" in result.stderr.replace("\n", "")
-
-
-def test_stand_off_spans_are_joined(tmp_path):
-    (tmp_path / "wire.jsonl").write_text(json.dumps({"article_id": "a", "text": f"x\n{SPANS[1]}"}), encoding="utf-8")
-    row = {"corpus": "wire", "article_id": "a", "start": 2, "end": 2 + len(SPANS[1]), "sha256": span_hash(SPANS[1])}
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(json.dumps(row | {"events": [], "stances": []}), encoding="utf-8")
-    (span,) = read_labelled_spans([rows], tmp_path)
-    assert span["text"] == SPANS[1]
-    with pytest.raises(ValueError, match=r"rows\.jsonl:1: .* --corpora"):
-        read_labelled_spans([rows])
-
-
 def test_missing_files_and_packages_are_one_message(small_run, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"rasd export \S+$"):
         load_runtime(small_run.model, "onnx")
-    with pytest.raises(FileNotFoundError, match=r"rasd export .* --int8 --validation FILE"):
-        load_runtime(small_run.model, "onnx-int8")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"needs onnx and onnxruntime: pip install 'rasd\[onnx\]'"):
         export_onnx(small_run.model)
