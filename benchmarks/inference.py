@@ -1,6 +1,7 @@
 """Speed of inference on paragraphs of news: rasd's runtimes against what users would write otherwise.
 
-Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 400] [--rounds 3] [--threads 2]`
+Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 400] [--rounds 3] [--threads 2]
+[--systems NAME…]`
 
 Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
 (c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with
@@ -41,18 +42,20 @@ from rasd.labels import EXCLUSIVE, LabelSchema
 from rasd.runtimes import has_bf16
 from rasd.spans import cut_spans
 
+ALL = (*PEERS, LARGE, *OURS)
 FP32, BF16 = "fp32", "bf16"
 IN_BF16 = ("torch-bf16", "openvino-bf16")
-WARM_UP = 50  # other spans: some runtimes compile for each new shape
+WARM_UP = 200  # other spans: some runtimes compile for each new shape, and few are read again
 console = Console()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How everything is measured, and what the machine's matrix products reach, in operations a second."""
+    """What is measured and how, none for all; and what the machine's matrix products reach, in operations a second."""
 
     threads: int
     rounds: int
+    systems: Sequence[str]
     rates: dict[str, float]
 
 
@@ -127,8 +130,8 @@ def measure(name: str, folder: Path, spans: Path, threads: int) -> dict[str, Any
         return dict(found)
 
 
-def choose_systems(rates: dict[str, float]) -> list[str]:
-    """Return the systems that can run here, and print why others cannot."""
+def choose_systems(wanted: Sequence[str], rates: dict[str, float]) -> list[str]:
+    """Return the wanted systems that can run here, always (a) and (b) for the ratios; print why others cannot."""
     missing = {}
     if importlib.util.find_spec("sentence_transformers") is None:
         missing[PEERS[2]] = "sentence-transformers is not installed"
@@ -136,7 +139,8 @@ def choose_systems(rates: dict[str, float]) -> list[str]:
         missing |= dict.fromkeys(IN_BF16, "this machine has no bf16 arithmetic")
     for name, why in missing.items():
         console.print(f"{name} left out: {why}")
-    return [name for name in (*PEERS, LARGE, *OURS) if name not in missing]
+    wanted = [*PEERS[:2], *wanted] if wanted else ALL
+    return [name for name in ALL if name in wanted and name not in missing]
 
 
 def compare(title: str, model: Path, drawn: list[str], settings: Settings) -> Table:
@@ -149,7 +153,7 @@ def compare(title: str, model: Path, drawn: list[str], settings: Settings) -> Ta
         tokenizer = AutoTokenizer.from_pretrained(folder)
         lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
         needed, schema = operations(folder, lengths), LabelSchema.from_config(AutoConfig.from_pretrained(folder))
-        systems = choose_systems(settings.rates)
+        systems = choose_systems(settings.systems, settings.rates)
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
         for turn in range(settings.rounds):
             for name in systems:
@@ -189,6 +193,7 @@ def main() -> None:
     parser.add_argument("--base", action="store_true", help="a BERT-base of AraBERT's shape too")
     parser.add_argument("--spans", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3, help="the machine's speed drifts: medians of rounds are shown")
+    parser.add_argument("--systems", nargs="+", choices=ALL, default=[], help="(a) and (b) are measured in any case")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--markdown", type=Path, help="write the tables here too")
@@ -203,7 +208,7 @@ def main() -> None:
     rates = {FP32: matmul_rate(arguments.threads, torch.float32)}
     if has_bf16(torch.device("cpu")):
         rates[BF16] = matmul_rate(arguments.threads, torch.bfloat16)
-    settings = Settings(arguments.threads, arguments.rounds, rates)
+    settings = Settings(arguments.threads, arguments.rounds, arguments.systems, rates)
     tables = [compare("embedded", arguments.model, texts, settings)]
     if arguments.base:
         with TemporaryDirectory() as place:

@@ -42,7 +42,8 @@ def build_base(like: Path, folder: Path) -> None:
 def build_graphs(model: Path, folder: Path, texts: Sequence[str]) -> Path:
     """Copy a checkpoint and write its graphs beside the copy; return the copy's folder.
 
-    Where `rasd export` has written one in 8 bits, that is copied; else its margin has the share AGAIN of the texts read twice.
+    Where `rasd export` has written one in 8 bits, that is copied; else its margin has the share AGAIN of the texts
+    read again.
     """
     copy = folder / "checkpoint"
     load_float32(model).save_pretrained(copy)
