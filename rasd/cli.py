@@ -165,7 +165,7 @@ def export(
         layers = f"{exported.fused} fused layers" if exported.fused else "not fused: an architecture without fusions"
         errors.print(f"written: {exported.path} ({layers})", markup=False, soft_wrap=True)
         for runtime in (name for name, asked in wanted.items() if asked):
-            rounded = export_int8(model, spans, runtime)
+            rounded = export_int8(model, spans, runtime, progress=sys.stderr.isatty())
             again = f"{rounded.again:.1%} of the passes read again"
             errors.print(f"written: {rounded.path} ({rounded.parity}; {again})", markup=False, soft_wrap=True)
     except (OSError, RuntimeError, ValueError) as error:

@@ -38,7 +38,9 @@ class Rounded:
     again: float
 
 
-def export_int8(folder: Path, spans: Sequence[Span], runtime: Int8Runtime = "onnx-int8") -> Rounded:
+def export_int8(
+    folder: Path, spans: Sequence[Span], runtime: Int8Runtime = "onnx-int8", *, progress: bool = False
+) -> Rounded:
     """Write a runtime's file in 8 bits if it then decides as PyTorch does on labelled spans.
 
     Raises ParityError with the measured numbers where it does not, or where too much would be read again; nothing is
@@ -54,12 +56,12 @@ def export_int8(folder: Path, spans: Sequence[Span], runtime: Int8Runtime = "onn
     with TemporaryDirectory(prefix=".export-", dir=folder) as place:
         path = Path(place) / INT8_FILES[runtime]
         (Path(place) / "config.json").write_bytes((folder / "config.json").read_bytes())
-        again = write_int8(folder / ONNX_FILE, path, runtime, original, pairs)
+        again = write_int8(folder / ONNX_FILE, path, runtime, original, pairs, progress=progress)
         refused, advice = f"{folder}: {path.name} is not written", f"use --runtime {runtime.split('-')[0]}"
         if again > AGAIN:
             raise ParityError(f"{refused}: {again:.0%} of the passes would be read again in more bits; {advice}")
         classifier = Classifier(load_int8(runtime, path, folder / ONNX_FILE), original.tokenizer, original.lexicon)
-        parity = compare(original, classifier, spans)
+        parity = compare(original, classifier, spans, progress=progress)
         if not parity.holds:
             raise ParityError(
                 f"{refused}: in 8 bits the decisions change too much ({parity}); wanted are {EQUAL_SHARE:.1%} equal "
@@ -69,15 +71,24 @@ def export_int8(folder: Path, spans: Sequence[Span], runtime: Int8Runtime = "onn
     return Rounded(folder / path.name, parity, again)
 
 
-def write_int8(source: Path, path: Path, runtime: Int8Runtime, original: Classifier, pairs: Sequence[Pair]) -> float:
+def write_int8(
+    source: Path,
+    path: Path,
+    runtime: Int8Runtime,
+    original: Classifier,
+    pairs: Sequence[Pair],
+    *,
+    progress: bool = False,
+) -> float:
     """Write a graph in 8 bits with the margins that these pairs show; no decisions are compared.
 
     Returns the share of the pairs that will be read again. `path` is in a folder with the checkpoint's configuration.
     """
     WRITERS[runtime](source, path)
     about = [actor is not None for _, actor in pairs]
-    logits = Classifier(load_int8(runtime, path), original.tokenizer).logits(pairs)
-    before, after = (decision_margins(found, about, original.schema) for found in (original.logits(pairs), logits))
+    rounded = Classifier(load_int8(runtime, path), original.tokenizer)
+    exact, logits = (classifier.logits(pairs, progress=progress) for classifier in (original, rounded))
+    before, after = (decision_margins(found, about, original.schema) for found in (exact, logits))
     changes = [np.abs(after - before)[np.array(about) == kind] for kind in (False, True)]
     alone, about_actor = (float(np.quantile(change, COVERED)) if change.size else 0.0 for change in changes)
     store_margins(path, (alone, about_actor))

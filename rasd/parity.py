@@ -90,11 +90,11 @@ def _problem(row: Any) -> str | None:
     return f"the surface {absent[0]!r} does not occur in the text" if absent else None
 
 
-def compare(original: Classifier, quantised: Classifier, spans: Sequence[Span]) -> Parity:
+def compare(original: Classifier, quantised: Classifier, spans: Sequence[Span], *, progress: bool = False) -> Parity:
     """Return how far two classifiers decide alike on labelled spans, and how well."""
     texts = [span["text"] for span in spans]
     actors = [[stance["surface"] for stance in span["stances"]] for span in spans]
-    before, after = (c.predict(texts, actors, all_events=True) for c in (original, quantised))
+    before, after = (c.predict(texts, actors, all_events=True, progress=progress) for c in (original, quantised))
     schema = original.schema
     gold = np.array([[any(e["type"] == t for e in s["events"]) for t in schema.group("event").labels] for s in spans])
     stances = np.array([stance["stance"] for span in spans for stance in span["stances"]])
