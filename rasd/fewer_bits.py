@@ -82,14 +82,16 @@ def write_int8(
 ) -> float:
     """Write a graph in 8 bits with the margins that these pairs show; no decisions are compared.
 
-    Returns the share of the pairs that will be read again. `path` is in a folder with the checkpoint's configuration.
+    Where all are of one kind, the other has its margin too. Returns the share of the pairs that will be read again.
+    `path` is in a folder with the checkpoint's configuration.
     """
     WRITERS[runtime](source, path)
     about = [actor is not None for _, actor in pairs]
     rounded = Classifier(load_int8(runtime, path), original.tokenizer)
     exact, logits = (classifier.logits(pairs, progress=progress) for classifier in (original, rounded))
     before, after = (decision_margins(found, about, original.schema) for found in (exact, logits))
-    changes = [np.abs(after - before)[np.array(about) == kind] for kind in (False, True)]
-    alone, about_actor = (float(np.quantile(change, COVERED)) if change.size else 0.0 for change in changes)
+    changes = np.abs(after - before)
+    kinds = (changes[np.array(about) == kind] for kind in (False, True))
+    alone, about_actor = (float(np.quantile(own if own.size else changes, COVERED)) for own in kinds)
     store_margins(path, (alone, about_actor))
     return float(find_close_calls(logits, about, original.schema, (alone, about_actor)).mean())

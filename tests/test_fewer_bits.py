@@ -137,6 +137,14 @@ def test_eight_bits_are_refused_where_the_decisions_change(small_run, tmp_path, 
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
+def test_spans_without_stances_set_the_margin_of_actors_too(exported, classifier, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "model")
+    export_int8(folder, [span | {"stances": []} for span in LABELLED])
+    alone, about_actor = load_runtime(folder, "onnx-int8").margins
+    assert alone == about_actor > 0
+    assert Classifier.from_pretrained(folder, runtime="onnx-int8").logits([]).shape == (0, 19)
+
+
 def test_without_bf16_openvino_computes_the_rest_in_float32(exported, classifier, tmp_path, monkeypatch):
     folder = shutil.copytree(exported, tmp_path / "model")
     monkeypatch.setattr("rasd.runtimes.has_bf16", lambda device: False)
