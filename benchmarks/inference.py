@@ -1,18 +1,16 @@
 """Speed of inference on paragraphs of news: rasd's runtimes against what users would write otherwise.
 
-Usage: `python -m benchmarks.inference MODEL --corpora FOLDER [--base] [--spans 400] [--rounds 3] [--threads 2]
+Usage: `python -m benchmarks.inference MODEL… --corpora FOLDER [--spans 400] [--rounds 3] [--threads 2]
 [--systems NAME…]`
 
 Peers: (a) transformers' pipeline as its documentation shows it, one text at a time; (b) the same with batch_size=32;
 (c) sentence-transformers' CrossEncoder.predict, where it is installed: it reads pairs only, so each text comes with
 an empty second one, two tokens more, and its answers are not compared; (d) ONNX Runtime on the unfused graph, padded
-batches of 32 in file order. Ours are the runtimes, and one of them with the large batches of an accelerator. All read
-the same spans, in a process of its own each, after a warm-up; since a machine's speed drifts, in turns, and medians of
-the rounds are shown, those of the ratios too. `--base` adds a BERT-base of AraBERT's shape with random weights and
-MODEL's tokenizer. What is in 8 bits reads close calls again: those of MODEL by the margin that `rasd export` measured;
-random weights, all of whose decisions are close, the share that a trained checkpoint did. Decisions are compared with
-those of (a); random weights give near ties, so look at the difference of the logits there. Tokens are those of the
-texts, without padding.
+batches of 32 in file order. Ours are the runtimes, those in 8 bits where `rasd export` has written their files, and
+one of them with the large batches of an accelerator. All read the same spans, in a process of its own each, after a
+warm-up; since a machine's speed drifts, in turns, and medians of the rounds are shown, those of the ratios too. Several
+checkpoints are measured one after the other; `benchmarks.base_size` writes one of AraBERT's shape. Decisions are
+compared with those of (a). Tokens are those of the texts, without padding.
 """
 
 import argparse
@@ -37,15 +35,15 @@ from rich.table import Table
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from benchmarks.memory import peak_memory
-from benchmarks.systems import LARGE, OURS, PEERS, build_base, build_graphs, load_system
+from benchmarks.systems import LARGE, OURS, PEERS, build_graphs, load_system
 from rasd.labels import EXCLUSIVE, LabelSchema
-from rasd.runtimes import has_bf16
+from rasd.runtimes import INT8_FILES, has_bf16
 from rasd.spans import cut_spans
 
 ALL = (*PEERS, LARGE, *OURS)
 FP32, BF16 = "fp32", "bf16"
 IN_BF16 = ("torch-bf16", "openvino-bf16")
-WARM_UP = 200  # other spans: some runtimes compile for each new shape, and few are read again
+WARM_UP = 200  # other spans: some runtimes compile for each new shape, and few spans are read again
 console = Console()
 
 
@@ -130,9 +128,9 @@ def measure(name: str, folder: Path, spans: Path, threads: int) -> dict[str, Any
         return dict(found)
 
 
-def choose_systems(wanted: Sequence[str], rates: dict[str, float]) -> list[str]:
+def choose_systems(wanted: Sequence[str], rates: dict[str, float], folder: Path) -> list[str]:
     """Return the wanted systems that can run here, always (a) and (b) for the ratios; print why others cannot."""
-    missing = {}
+    missing = {name: f"no {file}" for name, file in INT8_FILES.items() if not (folder / file).is_file()}
     if importlib.util.find_spec("sentence_transformers") is None:
         missing[PEERS[2]] = "sentence-transformers is not installed"
     if BF16 not in rates:
@@ -143,25 +141,26 @@ def choose_systems(wanted: Sequence[str], rates: dict[str, float]) -> list[str]:
     return [name for name in ALL if name in wanted and name not in missing]
 
 
-def compare(title: str, model: Path, drawn: list[str], settings: Settings) -> Table:
+def compare(model: Path, drawn: list[str], settings: Settings) -> Table:
     """Run every system on one checkpoint, in rounds, and return the table; the first spans only warm up."""
     spans, threads = drawn[WARM_UP:], settings.threads
     with TemporaryDirectory() as place:
-        folder = build_graphs(model, Path(place), drawn[:WARM_UP])
+        folder = build_graphs(model, Path(place))
         texts = Path(place) / "spans.json"
         texts.write_text(json.dumps(drawn), encoding="utf-8")
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer, config = AutoTokenizer.from_pretrained(folder), AutoConfig.from_pretrained(folder)
         lengths = [len(ids) for ids in tokenizer(spans, truncation=True)["input_ids"]]
-        needed, schema = operations(folder, lengths), LabelSchema.from_config(AutoConfig.from_pretrained(folder))
-        systems = choose_systems(settings.systems, settings.rates)
+        needed, schema = operations(folder, lengths), LabelSchema.from_config(config)
+        systems = choose_systems(settings.systems, settings.rates, folder)
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
         for turn in range(settings.rounds):
             for name in systems:
                 found[name].append(measure(name, folder, texts, threads))
                 rate = len(spans) / float(found[name][-1]["seconds"])
                 console.print(f"round {turn + 1}, {name}: {rate:.1f} spans/s")
+    title = f"{config.num_hidden_layers} layers of width {config.hidden_size}"
     heads = ("system", "spans/s", "tokens/s", "of (a)", "of (b)", "peak MB", "of matmul", "equal", "max Δ logit")
-    table = Table(*heads, title=f"{title}: {len(spans)} spans, {sum(lengths)} tokens, {threads} threads")
+    table = Table(*heads, title=f"{title}; {len(spans)} spans, {sum(lengths)} tokens, {threads} threads")
     reference = found[PEERS[0]][0]["logits"]
     seconds = {name: np.array([float(run["seconds"]) for run in runs]) for name, runs in found.items()}
     for name, runs in found.items():
@@ -188,9 +187,8 @@ def markdown(table: Table) -> str:
 def main() -> None:
     """Run the comparison at one or both sizes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint folder")
+    parser.add_argument("models", type=Path, metavar="MODEL", nargs="+", help="checkpoint folder")
     parser.add_argument("--corpora", type=Path, help="folder with *.jsonl.gz, one article a line")
-    parser.add_argument("--base", action="store_true", help="a BERT-base of AraBERT's shape too")
     parser.add_argument("--spans", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3, help="the machine's speed drifts: medians of rounds are shown")
     parser.add_argument("--systems", nargs="+", choices=ALL, default=[], help="(a) and (b) are measured in any case")
@@ -201,7 +199,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.work:
         name, spans, result = arguments.work
-        return work(name, arguments.model, Path(spans), arguments.threads, Path(result))
+        return work(name, arguments.models[0], Path(spans), arguments.threads, Path(result))
     if arguments.corpora is None:
         parser.error("--corpora: name the folder of the news corpora")
     texts = sample_spans(arguments.corpora, WARM_UP + arguments.spans, arguments.seed)
@@ -209,11 +207,7 @@ def main() -> None:
     if has_bf16(torch.device("cpu")):
         rates[BF16] = matmul_rate(arguments.threads, torch.bfloat16)
     settings = Settings(arguments.threads, arguments.rounds, arguments.systems, rates)
-    tables = [compare("embedded", arguments.model, texts, settings)]
-    if arguments.base:
-        with TemporaryDirectory() as place:
-            build_base(arguments.model, Path(place))
-            tables.append(compare("BERT-base, random", Path(place), texts, settings))
+    tables = [compare(model, texts, settings) for model in arguments.models]
     for precision, rate in rates.items():
         console.print(f"{precision} matrix products of this machine: {rate / 1e9:.0f} GFLOP/s")
     for table in tables:

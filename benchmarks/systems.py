@@ -1,66 +1,41 @@
 """The systems whose speed `benchmarks.inference` compares: what users would write, and our runtimes."""
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from transformers import AutoConfig, AutoTokenizer, BertConfig, BertForSequenceClassification, pipeline
+from transformers import AutoTokenizer, pipeline
 
 from rasd import Classifier
 from rasd.batching import BATCH_TOKENS
-from rasd.close_calls import decision_margins
-from rasd.fewer_bits import WRITERS, Int8Runtime, write_int8
-from rasd.labels import CONFIG_KEY
 from rasd.onnx_export import export_onnx, trace_graph
-from rasd.quantisation import store_margins
-from rasd.runtimes import INT8_FILES, ONNX_FILE, load_float32, load_int8, load_runtime
+from rasd.runtimes import INT8_FILES, load_float32, load_runtime
 
 PEERS = ("(a) pipeline", "(b) pipeline, batch 32", "(c) CrossEncoder", "(d) ONNX Runtime, batch 32")
 OURS = ("torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8")
 LARGE = "onnx, large batches"
 UNFUSED = "unfused.onnx"
 BATCH = 32
-# The share of spans that random weights read again: as of the same news with the trained checkpoint of README.md.
-AGAIN: dict[Int8Runtime, float] = {"onnx-int8": 0.095, "openvino-int8": 0.043}
 Predict = Callable[[list[str]], np.ndarray[Any, Any]]
 
 
-def build_base(like: Path, folder: Path) -> None:
-    """Write a BERT-base of AraBERT's shape with random weights, and the labels and tokenizer of another checkpoint."""
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=64_000)  # all other defaults are BERT-base
-    labels = AutoConfig.from_pretrained(like)
-    config.update({"id2label": labels.id2label, "label2id": labels.label2id, CONFIG_KEY: getattr(labels, CONFIG_KEY)})
-    config.update({"problem_type": labels.problem_type, "pad_token_id": labels.pad_token_id})
-    BertForSequenceClassification(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(like).save_pretrained(folder)
+def build_graphs(model: Path, folder: Path) -> Path:
+    """Copy a checkpoint with its files in 8 bits, where `rasd export` has written them, and write its other graphs.
 
-
-def build_graphs(model: Path, folder: Path, texts: Sequence[str]) -> Path:
-    """Copy a checkpoint and write its graphs beside the copy; return the copy's folder.
-
-    Where `rasd export` has written one in 8 bits, that is copied; else its margin has the share AGAIN of the texts
-    read again.
+    Returns the copy's folder.
     """
     copy = folder / "checkpoint"
     load_float32(model).save_pretrained(copy)
     tokenizer = AutoTokenizer.from_pretrained(model)
     tokenizer.save_pretrained(copy)
     export_onnx(copy)
-    original = Classifier.from_pretrained(copy, runtime="onnx")
-    for name in WRITERS:
-        file = INT8_FILES[name]
+    for file in INT8_FILES.values():
         if (model / file).is_file():
-            (copy / file).write_bytes((model / file).read_bytes())
-        else:
-            pairs = [(text, None) for text in texts]
-            write_int8(copy / ONNX_FILE, copy / file, name, original, pairs)
-            logits = Classifier(load_int8(name, copy / file), original.tokenizer).logits(pairs)
-            margins = decision_margins(logits, [False] * len(pairs), original.schema)
-            store_margins(copy / file, (float(np.quantile(margins, AGAIN[name])), 0.0))
+            shutil.copy(model / file, copy)
     trace_graph(load_float32(copy, attn_implementation="eager").eval(), tokenizer.model_input_names, copy / UNFUSED)
     return copy
 

@@ -17,7 +17,7 @@ from rasd.corpus import Engine
 from rasd.corpus import predict_corpus as predict_into
 from rasd.corpus_job import PART_ROWS, REJECTS, Settings, Shard
 from rasd.documents import Format, read_documents
-from rasd.fewer_bits import Int8Runtime, export_int8
+from rasd.fewer_bits import Int8Runtime, Reference, export_int8
 from rasd.inference import Classifier
 from rasd.onnx_export import export_onnx
 from rasd.parity import read_labelled_spans
@@ -160,12 +160,13 @@ def export(
             "goes together with --int8 or --openvino-int8: the decisions are compared on it", param_hint="--validation"
         )
     try:
-        spans = read_labelled_spans(validation, corpora) if validation else []
+        labelled = read_labelled_spans(validation, corpora) if validation else []
+        reference = Reference(model, labelled, progress=sys.stderr.isatty())
         exported = export_onnx(model)
         layers = f"{exported.fused} fused layers" if exported.fused else "not fused: an architecture without fusions"
         errors.print(f"written: {exported.path} ({layers})", markup=False, soft_wrap=True)
         for runtime in (name for name, asked in wanted.items() if asked):
-            rounded = export_int8(model, spans, runtime, progress=sys.stderr.isatty())
+            rounded = export_int8(reference, runtime)
             again = f"{rounded.again:.1%} of the passes read again"
             errors.print(f"written: {rounded.path} ({rounded.parity}; {again})", markup=False, soft_wrap=True)
     except (OSError, RuntimeError, ValueError) as error:

@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -14,8 +15,9 @@ import numpy as np
 
 from rasd.close_calls import decision_margins, find_close_calls
 from rasd.inference import Classifier
+from rasd.modeling import FloatArray, SpanPrediction
 from rasd.onnx_export import check_packages
-from rasd.parity import EQUAL_SHARE, F1_LOSS, Parity, ParityError, Span, compare
+from rasd.parity import EQUAL_SHARE, F1_LOSS, Parity, ParityError, Span, compare, predict_labelled
 from rasd.passes import Pair
 from rasd.quantisation import quantise, quantise_for_openvino, store_margins
 from rasd.runtimes import INT8_FILES, ONNX_FILE, check_runtime, load_int8
@@ -38,9 +40,37 @@ class Rounded:
     again: float
 
 
-def export_int8(
-    folder: Path, spans: Sequence[Span], runtime: Int8Runtime = "onnx-int8", *, progress: bool = False
-) -> Rounded:
+@dataclass
+class Reference:
+    """A checkpoint in PyTorch and labelled spans; its answers are computed when they are first wanted, and once."""
+
+    folder: Path
+    spans: Sequence[Span]
+    progress: bool = False
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The checkpoint as it was trained."""
+        return Classifier.from_pretrained(self.folder, runtime="torch", device="cpu")
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The spans alone, and with each actor that has a label."""
+        actors = [(span["text"], stance["surface"]) for span in self.spans for stance in span["stances"]]
+        return [*((span["text"], None) for span in self.spans), *actors]
+
+    @cached_property
+    def logits(self) -> FloatArray:
+        """Of the pairs, shape (pairs, labels)."""
+        return self.classifier.logits(self.pairs, progress=self.progress)
+
+    @cached_property
+    def predictions(self) -> list[SpanPrediction]:
+        """Of the spans."""
+        return predict_labelled(self.classifier, self.spans, progress=self.progress)
+
+
+def export_int8(reference: Reference, runtime: Int8Runtime) -> Rounded:
     """Write a runtime's file in 8 bits if it then decides as PyTorch does on labelled spans.
 
     Raises ParityError with the measured numbers where it does not, or where too much would be read again; nothing is
@@ -48,20 +78,20 @@ def export_int8(
     """
     check_packages()
     check_runtime(runtime)
+    folder = reference.folder
     if not (folder / ONNX_FILE).is_file():
         raise FileNotFoundError(f"{folder / ONNX_FILE} does not exist; make it with: rasd export {folder}")
-    original = Classifier.from_pretrained(folder, runtime="torch", device="cpu")
-    pairs: list[Pair] = [(span["text"], None) for span in spans]
-    pairs += [(span["text"], stance["surface"]) for span in spans for stance in span["stances"]]
+    original = reference.classifier
     with TemporaryDirectory(prefix=".export-", dir=folder) as place:
         path = Path(place) / INT8_FILES[runtime]
         (Path(place) / "config.json").write_bytes((folder / "config.json").read_bytes())
-        again = write_int8(folder / ONNX_FILE, path, runtime, original, pairs, progress=progress)
+        again = _write_int8(path, runtime, reference)
         refused, advice = f"{folder}: {path.name} is not written", f"use --runtime {runtime.split('-')[0]}"
         if again > AGAIN:
             raise ParityError(f"{refused}: {again:.0%} of the passes would be read again in more bits; {advice}")
         classifier = Classifier(load_int8(runtime, path, folder / ONNX_FILE), original.tokenizer, original.lexicon)
-        parity = compare(original, classifier, spans, progress=progress)
+        predictions = predict_labelled(classifier, reference.spans, progress=reference.progress)
+        parity = compare(reference.predictions, predictions, reference.spans, original.schema)
         if not parity.holds:
             raise ParityError(
                 f"{refused}: in 8 bits the decisions change too much ({parity}); wanted are {EQUAL_SHARE:.1%} equal "
@@ -71,25 +101,18 @@ def export_int8(
     return Rounded(folder / path.name, parity, again)
 
 
-def write_int8(
-    source: Path,
-    path: Path,
-    runtime: Int8Runtime,
-    original: Classifier,
-    pairs: Sequence[Pair],
-    *,
-    progress: bool = False,
-) -> float:
-    """Write a graph in 8 bits with the margins that these pairs show; no decisions are compared.
+def _write_int8(path: Path, runtime: Int8Runtime, reference: Reference) -> float:
+    """Write the graph in 8 bits with the margins that its changes show; no decisions are compared.
 
-    Where all are of one kind, the other has its margin too. Returns the share of the pairs that will be read again.
+    Where all pairs are of one kind, the other has its margin too. Returns the share of them that will be read again.
     `path` is in a folder with the checkpoint's configuration.
     """
-    WRITERS[runtime](source, path)
+    WRITERS[runtime](reference.folder / ONNX_FILE, path)
+    original, pairs = reference.classifier, reference.pairs
     about = [actor is not None for _, actor in pairs]
     rounded = Classifier(load_int8(runtime, path), original.tokenizer)
-    exact, logits = (classifier.logits(pairs, progress=progress) for classifier in (original, rounded))
-    before, after = (decision_margins(found, about, original.schema) for found in (exact, logits))
+    logits = rounded.logits(pairs, progress=reference.progress)
+    before, after = (decision_margins(found, about, original.schema) for found in (reference.logits, logits))
     changes = np.abs(after - before)
     kinds = (changes[np.array(about) == kind] for kind in (False, True))
     alone, about_actor = (float(np.quantile(own if own.size else changes, COVERED)) for own in kinds)

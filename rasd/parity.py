@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rasd.inference import Classifier
+from rasd.labels import LabelSchema
 from rasd.modeling import EVENT_GROUP, SpanPrediction
 from rasd.standoff import is_standoff, join_rows, place_problems
 
@@ -90,12 +91,16 @@ def _problem(row: Any) -> str | None:
     return f"the surface {absent[0]!r} does not occur in the text" if absent else None
 
 
-def compare(original: Classifier, quantised: Classifier, spans: Sequence[Span], *, progress: bool = False) -> Parity:
-    """Return how far two classifiers decide alike on labelled spans, and how well."""
-    texts = [span["text"] for span in spans]
+def predict_labelled(classifier: Classifier, spans: Sequence[Span], *, progress: bool = False) -> list[SpanPrediction]:
+    """Predict labelled spans, the stance toward exactly those surfaces that have a label."""
     actors = [[stance["surface"] for stance in span["stances"]] for span in spans]
-    before, after = (c.predict(texts, actors, all_events=True, progress=progress) for c in (original, quantised))
-    schema = original.schema
+    return classifier.predict([span["text"] for span in spans], actors, all_events=True, progress=progress)
+
+
+def compare(
+    before: Sequence[SpanPrediction], after: Sequence[SpanPrediction], spans: Sequence[Span], schema: LabelSchema
+) -> Parity:
+    """Return how far two classifiers decide alike on labelled spans, and how well; from `predict_labelled` of each."""
     gold = np.array([[any(e["type"] == t for e in s["events"]) for t in schema.group("event").labels] for s in spans])
     stances = np.array([stance["stance"] for span in spans for stance in span["stances"]])
     threshold = schema.group(EVENT_GROUP).threshold

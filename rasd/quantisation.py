@@ -8,6 +8,7 @@ scale an output channel and 8 bits; activations have 7, since two products of 8 
 processors without VNNI add them, unnoticed.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 MARGINS_KEY = "rasd.margins"  # in a file's metadata
+Matrix = npt.NDArray[np.float32]
+Replacement = Callable[[Any, Matrix, Mapping[str, str]], tuple[list[Any], dict[str, Any]]]
+"""From a product, its matrix and the kind of node behind each name, to nodes and the constants that they read."""
 Margins = tuple[float, float]
 """In logits, of passes of spans alone and of those about actors: what decides by less is read again in more bits."""
 CONSTANTS: dict[str, Any] = {
@@ -31,39 +35,7 @@ CONSTANTS: dict[str, Any] = {
 
 def quantise(source: Path, target: Path) -> int:
     """Write a graph for ONNX Runtime whose products with constant matrices are in 8 bits; return how many there are."""
-    import onnx  # optional
-    from onnx import helper, numpy_helper
-
-    model = onnx.load(source)
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    gelus = {output for node in graph.node if node.op_type == "BiasGelu" for output in node.output}
-    nodes: list[Any] = []
-    prepared: set[str] = set()
-    count = 0
-    for node in graph.node:
-        if node.op_type != "MatMul" or node.input[1] not in weights:
-            nodes.append(node)
-            continue
-        entry, weight = node.input
-        kind = "rasd_gelu" if entry in gelus else "rasd"
-        if entry not in prepared:
-            nodes += _row_quantised(entry, kind, helper)
-            prepared.add(entry)
-        values, scales = quantise_weight(numpy_helper.to_array(weights[weight]))
-        stored: dict[str, Any] = {f"{weight}_int8": values, f"{weight}_scale": scales}
-        weights |= {name: numpy_helper.from_array(array, name) for name, array in stored.items()}
-        inputs = [f"{entry}_int8", f"{weight}_int8", f"{kind}_scale", f"{weight}_scale", f"{kind}_zero"]
-        product = f"{node.output[0]}_by_row"
-        nodes.append(
-            helper.make_node("MatMulIntegerToFloat", inputs, [product], f"{node.name}_int8", domain="com.microsoft")
-        )
-        nodes.append(helper.make_node("Mul", [product, f"{entry}_max"], [node.output[0]], f"{node.name}_scaled"))
-        count += 1
-    weights |= {name: numpy_helper.from_array(np.asarray(value), name) for name, value in CONSTANTS.items()}
-    _replace_nodes(graph, nodes, weights)
-    onnx.save(model, target)
-    return count
+    return _replace_products(source, target, _multiplied_in_8_bits)
 
 
 def quantise_for_openvino(source: Path, target: Path) -> int:
@@ -71,28 +43,7 @@ def quantise_for_openvino(source: Path, target: Path) -> int:
 
     Returns how many there are.
     """
-    import onnx  # optional
-    from onnx import helper, numpy_helper
-
-    model = onnx.load(source)
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    nodes: list[Any] = []
-    count = 0
-    for node in graph.node:
-        if node.op_type == "MatMul" and node.input[1] in weights:
-            matrix = node.input[1]
-            values, scales = quantise_weight(numpy_helper.to_array(weights[matrix]))
-            parts: dict[str, Any] = {"int8": values, "scale": scales, "zero": np.zeros(len(scales), dtype=np.int8)}
-            stored = {f"{matrix}_{part}": array for part, array in parts.items()}
-            weights |= {name: numpy_helper.from_array(array, name) for name, array in stored.items()}
-            node.input[1] = f"{matrix}_restored"
-            nodes.append(helper.make_node("DequantizeLinear", list(stored), [node.input[1]], node.input[1], axis=1))
-            count += 1
-        nodes.append(node)
-    _replace_nodes(graph, nodes, weights)
-    onnx.save(model, target)
-    return count
+    return _replace_products(source, target, _stored_in_8_bits)
 
 
 def store_margins(path: Path, margins: Margins) -> None:
@@ -111,12 +62,64 @@ def parse_margins(text: str | None) -> Margins:
     return alone, about_actor
 
 
-def _replace_nodes(graph: Any, nodes: list[Any], constants: dict[str, Any]) -> None:
-    """Give a graph other nodes, in place, and the constants that they read."""
+def _replace_products(source: Path, target: Path, replace: Replacement) -> int:
+    """Write a graph with other nodes for each product with a constant matrix; return how many there are."""
+    import onnx  # optional
+    from onnx import numpy_helper
+
+    model = onnx.load(source)
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    kinds = {output: node.op_type for node in graph.node for output in node.output}
+    nodes: list[Any] = []
+    count = 0
+    for node in graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in constants:
+            nodes.append(node)
+            continue
+        added, arrays = replace(node, numpy_helper.to_array(constants[node.input[1]]), kinds)
+        nodes += added
+        kinds |= {output: new.op_type for new in added for output in new.output}
+        constants |= {name: numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()}
+        count += 1
     read = {name for node in nodes for name in node.input}
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(tensor for name, tensor in constants.items() if name in read)
+    onnx.save(model, target)
+    return count
+
+
+def _stored_in_8_bits(product: Any, matrix: Matrix, kinds: Mapping[str, str]) -> tuple[list[Any], dict[str, Any]]:
+    """Return a product whose matrix is restored from 8 bits, and the constants."""
+    from onnx import helper
+
+    entry, name = product.input
+    values, scales = quantise_weight(matrix)
+    parts = {"int8": values, "scale": scales, "zero": np.zeros(len(scales), dtype=np.int8)}
+    constants = {f"{name}_{part}": array for part, array in parts.items()}
+    restored = f"{name}_restored"
+    return [
+        helper.make_node("DequantizeLinear", list(constants), [restored], restored, axis=1),
+        helper.make_node("MatMul", [entry, restored], list(product.output), product.name),
+    ], constants
+
+
+def _multiplied_in_8_bits(product: Any, matrix: Matrix, kinds: Mapping[str, str]) -> tuple[list[Any], dict[str, Any]]:
+    """Return a product in whole numbers, of rows that are rounded once for all products that read them."""
+    from onnx import helper
+
+    entry, name = product.input
+    kind = "rasd_gelu" if kinds.get(entry) == "BiasGelu" else "rasd"
+    values, scales = quantise_weight(matrix)
+    rounded, by_row = f"{entry}_int8", f"{product.output[0]}_by_row"
+    inputs = [rounded, f"{name}_int8", f"{kind}_scale", f"{name}_scale", f"{kind}_zero"]
+    nodes = [] if rounded in kinds else _row_quantised(entry, kind, helper)
+    nodes += [
+        helper.make_node("MatMulIntegerToFloat", inputs, [by_row], f"{product.name}_int8", domain="com.microsoft"),
+        helper.make_node("Mul", [by_row, f"{entry}_max"], list(product.output), f"{product.name}_scaled"),
+    ]
+    return nodes, CONSTANTS | {f"{name}_int8": values, f"{name}_scale": scales}
 
 
 def _row_quantised(entry: str, kind: str, helper: Any) -> list[Any]:
@@ -132,7 +135,7 @@ def _row_quantised(entry: str, kind: str, helper: Any) -> list[Any]:
     ]
 
 
-def quantise_weight(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+def quantise_weight(weight: Matrix) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
     """Return whole numbers from -127 to 127 and one scale an output channel, shapes (in, out) and (out,)."""
     scales = np.maximum(np.abs(weight).max(axis=0), 1e-8) / 127
     return np.round(weight / scales).astype(np.int8), scales.astype(np.float32)

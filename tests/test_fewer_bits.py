@@ -16,7 +16,7 @@ from rasd import Classifier, LabelSchema
 from rasd.cli import app
 from rasd.close_calls import decision_margins
 from rasd.corpus_job import checkpoint_revision
-from rasd.fewer_bits import WRITERS, export_int8
+from rasd.fewer_bits import WRITERS, Reference, export_int8
 from rasd.onnx_export import export_onnx
 from rasd.parity import Parity, ParityError, read_labelled_spans
 from rasd.quantisation import store_margins
@@ -99,7 +99,7 @@ def test_close_calls_and_no_others_are_read_again(exported, classifier, runtime)
 @pytest.mark.parametrize("runtime", INT8)
 def test_eight_bits_are_written_where_the_decisions_hold(exported, tmp_path, runtime, capfd):
     folder = shutil.copytree(exported, tmp_path / "model")
-    rounded = export_int8(folder, LABELLED, runtime, progress=True)
+    rounded = export_int8(Reference(folder, LABELLED, progress=True), runtime)
     assert capfd.readouterr().err.count("100%|") >= 4
     assert rounded.path == folder / INT8_FILES[runtime]
     assert rounded.parity.decisions["events"] == 4 * len(LABELLED)
@@ -128,18 +128,18 @@ def test_eight_bits_are_refused_where_the_decisions_change(small_run, tmp_path, 
     before = sorted(path.name for path in folder.iterdir())
     with monkeypatch.context() as patch, pytest.raises(ParityError, match=r"not written: \d+% .* use --runtime \w+$"):
         patch.setattr("rasd.fewer_bits.AGAIN", 0)
-        export_int8(folder, LABELLED, runtime)
+        export_int8(Reference(folder, LABELLED), runtime)
     monkeypatch.setattr("rasd.fewer_bits.COVERED", 0)
     with pytest.raises(
         ParityError, match=r"equal decisions: events \d.*macro-F1: events \d\.\d+ → .* use --runtime \w+$"
     ):
-        export_int8(folder, LABELLED, runtime)
+        export_int8(Reference(folder, LABELLED), runtime)
     assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_spans_without_stances_set_the_margin_of_actors_too(exported, classifier, tmp_path):
     folder = shutil.copytree(exported, tmp_path / "model")
-    export_int8(folder, [span | {"stances": []} for span in LABELLED])
+    export_int8(Reference(folder, [span | {"stances": []} for span in LABELLED]), "onnx-int8")
     alone, about_actor = load_runtime(folder, "onnx-int8").margins
     assert alone == about_actor > 0
     assert Classifier.from_pretrained(folder, runtime="onnx-int8").logits([]).shape == (0, 19)
@@ -148,7 +148,7 @@ def test_spans_without_stances_set_the_margin_of_actors_too(exported, classifier
 def test_without_bf16_openvino_computes_the_rest_in_float32(exported, classifier, tmp_path, monkeypatch):
     folder = shutil.copytree(exported, tmp_path / "model")
     monkeypatch.setattr("rasd.runtimes.has_bf16", lambda device: False)
-    export_int8(folder, LABELLED, "openvino-int8")
+    export_int8(Reference(folder, LABELLED), "openvino-int8")
     runtime = load_runtime(folder, "openvino-int8")
     exact = Classifier.from_pretrained(folder, runtime="torch").logits(PAIRS)
     assert np.abs(Classifier(runtime.second, classifier.tokenizer).logits(PAIRS) - exact).max() < 1e-3
