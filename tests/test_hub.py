@@ -112,7 +112,8 @@ def test_other_failures_are_reported_and_leave_nothing(server, route, failure, m
     left = server.hub.repos.get(("model", "owner/r"))
     assert (left.head if left else None) == before
     if failure["status"] in (401, 403, 404, 409, 412):
-        assert server.calls.count(route) == (2 if route == "lfs_put" else 1)  # two files; no call was repeated
+        # no call was repeated; of two files sent at once the second may not have begun
+        assert server.calls.count(route) in ((1, 2) if route == "lfs_put" else (1,))
 
 
 def test_a_new_repo_that_cannot_be_deleted_is_named(server, online, caplog):
