@@ -126,6 +126,8 @@ class OpenVinoRuntime:
         self.names = {value.any_name for value in self.model.inputs}
         self.requests = local()  # a request is one thread's
         self.batch_tokens = batch_tokens("cpu")
+        # OpenVINO's bindings set themselves up at first use, in which two threads at once can wait for each other
+        self.logits({name: np.zeros((1, 1), dtype=np.int64) for name in self.names})
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return logits of shape (batch, labels) for arrays of shape (batch, length)."""

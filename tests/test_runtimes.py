@@ -1,6 +1,8 @@
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from threading import Barrier
@@ -64,6 +66,41 @@ def test_each_stream_reads_a_batch_of_its_own(exported, classifier, name, monkey
     pairs = [(f"{SPANS[number % 2]} {number}", None) for number in range(6)]
     logits = Classifier(runtime, classifier.tokenizer).logits(pairs)
     assert np.abs(logits - classifier.logits(pairs)).max() < 1e-4
+
+
+FIRST_USE = """
+import sys
+from pathlib import Path
+from threading import Thread
+from rasd.runtimes import load_runtime
+
+model = load_runtime(Path(sys.argv[1]), "openvino", threads=2).model
+tensors = [model.create_infer_request().get_tensor("input_ids") for _ in range(2)]
+number, begun = 1_000_000, False
+
+def first():
+    global begun
+    begun = True
+    3**number  # holds Python's lock so long that the other thread asks for it, and gets it inside of what follows
+    tensors[0].data
+
+def second():
+    while not begun:
+        pass
+    tensors[1].data
+
+threads = [Thread(target=work, daemon=True) for work in (second, first)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(20)
+sys.exit(any(thread.is_alive() for thread in threads))
+"""
+
+
+def test_two_threads_that_begin_together_do_not_wait_for_each_other(exported):
+    finished = subprocess.run([sys.executable, "-c", FIRST_USE, str(exported)], timeout=120, check=False)
+    assert finished.returncode == 0
 
 
 def test_a_batch_that_fails_ends_the_run(exported, classifier, monkeypatch):
