@@ -16,7 +16,7 @@ from rasd.files import UNFINISHED, whole_file, write_json
 from rasd.inference import resolve_checkpoint
 from rasd.parts import SCHEMA_VERSION, Part, Receipt, StanceWhere, read_receipts
 from rasd.rows import Columns, Document, Reject
-from rasd.runtimes import RuntimeName, weights_patterns
+from rasd.runtimes import RuntimeName, export_command, weights_patterns
 from rasd.sources import Source, find_sources, inspect_source, read_source
 
 PART_ROWS = 500
@@ -146,7 +146,7 @@ def checkpoint_revision(folder: Path, runtime: RuntimeName) -> str:
     weights: list[Path] = []
     for pattern in weights_patterns(runtime):
         if not (found := sorted(folder.glob(pattern))):
-            how = "" if pattern.startswith("*") else f"; make it with: rasd export {folder}"
+            how = "" if pattern.startswith("*") else f"; make it with: {export_command(folder / pattern)}"
             raise JobError(f"{folder}: has no {pattern}, which the runtime {runtime!r} reads{how}")
         weights += found
     for path in [*(folder / name for name in CHECKPOINT_PARTS), *weights]:

@@ -33,7 +33,7 @@ class Runtime(Protocol):
     """How many batches it can read at the same time, each asked for by a thread of its own."""
     second: "Runtime | None"
     """Reads again what this one decides by less than its margins."""
-    margins: "Margins"
+    margins: Margins
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Return logits of shape (batch, labels) for arrays of shape (batch, length)."""
@@ -202,8 +202,13 @@ def _torch_device(device: str | None) -> torch.device:
     return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def export_command(path: Path) -> str:
+    """Return the command that writes one of an exported checkpoint's files."""
+    flags = {INT8_FILES["onnx-int8"]: " --int8", INT8_FILES["openvino-int8"]: " --openvino-int8"}
+    how = f"{flags[path.name]} --validation FILE" if path.name in flags else ""
+    return f"rasd export {path.parent}{how}"
+
+
 def _check_exported(path: Path) -> None:
     if not path.is_file():
-        flags = {INT8_FILES["onnx-int8"]: " --int8", INT8_FILES["openvino-int8"]: " --openvino-int8"}
-        how = f"{flags[path.name]} --validation FILE" if path.name in flags else ""
-        raise FileNotFoundError(f"{path} does not exist; make it with: rasd export {path.parent}{how}")
+        raise FileNotFoundError(f"{path} does not exist; make it with: {export_command(path)}")

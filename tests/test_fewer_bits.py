@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from rasd import Classifier, LabelSchema
 from rasd.cli import app
 from rasd.close_calls import decision_margins
-from rasd.corpus_job import checkpoint_revision
+from rasd.corpus_job import JobError, checkpoint_revision
 from rasd.fewer_bits import WRITERS, Reference, export_int8
 from rasd.onnx_export import export_onnx
 from rasd.parity import Parity, ParityError, read_labelled_spans
@@ -107,6 +107,10 @@ def test_eight_bits_are_written_where_the_decisions_hold(exported, tmp_path, run
     assert 0 <= rounded.again < 0.3
     weights = {t.name: numpy_helper.to_array(t) for t in onnx.load(rounded.path).graph.initializer}
     assert sum(array.dtype in (np.int8, np.uint8) and array.ndim == 2 for array in weights.values()) >= 16
+    for tensor in onnx.load(folder / "model.onnx").graph.initializer:
+        if f"{tensor.name}_int8" in weights:
+            values, scales = weights[f"{tensor.name}_int8"], weights[f"{tensor.name}_scale"]
+            assert np.abs(values * scales - numpy_helper.to_array(tensor)).max() <= scales.max() / 2 * 1.001
     exact, loaded = (Classifier.from_pretrained(folder, runtime=name) for name in ("onnx", runtime))
     assert min(loaded.runtime.margins) > 1e-3
     assert np.abs(loaded.logits(PAIRS) - exact.logits(PAIRS)).max() > 1e-3
@@ -198,3 +202,5 @@ def test_a_missing_file_is_named(small_run, missing, message):
     (runtime,) = (name for name, file in INT8_FILES.items() if file == missing)
     with pytest.raises(FileNotFoundError, match=message):
         load_runtime(small_run.model, runtime)
+    with pytest.raises(JobError, match=message):
+        checkpoint_revision(small_run.model, runtime)
